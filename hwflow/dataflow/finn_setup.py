@@ -1,0 +1,36 @@
+"""Makes FINN+ usable as a library: its settings, its build folder, its log level."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def prepare_finn() -> None:
+    """Set up FINN+ once in this process, before any of its modules is imported.
+
+    FINN+ refuses to work without an absolute FINN_BUILD_DIR, and reads its settings from a file
+    of the user's unless it is given dummy ones. Nothing that matters is written to that folder:
+    generated files go where hwflow says.
+    """
+    os.environ.setdefault("FINN_BUILD_DIR", tempfile.mkdtemp(prefix="hwflow-finn-"))
+    from finn.util.settings import initialize_dummy_settings
+
+    initialize_dummy_settings()
+    for name in ("finn", "finn_logger", "qonnx"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+    from hwflow import kernels
+
+    kernels.register()
+
+
+def rtl_library() -> Path:
+    """Folder of FINN+'s RTL library in the user's installation."""
+    import finn
+
+    return Path(finn.__path__[0]) / "finn-rtllib"

@@ -1,0 +1,132 @@
+"""The lowering: from a quantized network (QONNX) to a folded graph of RTL hardware layers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.transformation.base import Transformation
+
+from hwflow.board import Board
+from hwflow.dataflow.finn_setup import prepare_finn
+from hwflow.dataflow.folding import fold_for_cycles, fold_from_file, layer_cycles
+from hwflow.dataflow.integers import InputCode, to_integers
+from hwflow.errors import RequestError
+from hwflow.exchange.reference import Reference
+from hwflow.recipe import Hardware
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A network as hardware.
+
+    Attributes:
+        model: chain of RTL hardware layers, folded, without converters and FIFOs.
+        quantizers: for each activation quantizer of the network (its output tensor in QONNX) the
+            tensor of `model` that carries the same integer codes.
+        bound_cycles: cycles a frame of the slowest layer.
+    """
+
+    model: ModelWrapper
+    quantizers: dict[str, str]
+    bound_cycles: int
+
+
+def clock_mhz(hardware: Hardware, board: Board) -> float:
+    """The clock to build for: the recipe's, else the board's."""
+    return hardware.clock_mhz or board.clock_mhz
+
+
+def hardware_passes() -> list[tuple[str, list[Transformation]]]:
+    """The transformations from an integer graph to hardware layers, by chapter."""
+    from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_activation import (
+        InferQuantizedMatrixVectorActivation,
+    )
+    from finn.transformation.fpgadataflow.convert_to_hw.thresholding import (
+        InferThresholdingLayer,
+    )
+    from finn.transformation.fpgadataflow.minimize_accumulator_width import (
+        MinimizeAccumulatorWidth,
+    )
+    from finn.transformation.fpgadataflow.minimize_weight_bit_width import MinimizeWeightBitWidth
+    from qonnx.transformation.infer_data_layouts import InferDataLayouts
+
+    from hwflow.dataflow.bipolar import BinarySteps, WidenBipolar
+    from hwflow.dataflow.labels import InferLabelSelect
+    from hwflow.dataflow.specialise import NameLayers, SpecialiseToRtl
+
+    return [
+        ("binary", [WidenBipolar(), BinarySteps(), InferDataLayouts()]),
+        (
+            "hardware",
+            [
+                # Thresholds first: a linear layer must not absorb its own.
+                InferThresholdingLayer(),
+                InferQuantizedMatrixVectorActivation(),
+                InferLabelSelect(),
+            ],
+        ),
+        ("rtl", [SpecialiseToRtl(), NameLayers()]),
+        ("widths", [MinimizeWeightBitWidth(), MinimizeAccumulatorWidth(), MinimizeWeightBitWidth()]),
+    ]
+
+
+def lower(
+    network: Path,
+    code: InputCode,
+    hardware: Hardware,
+    board: Board,
+    *,
+    base: Path | None = None,
+    keep: Callable[[str, ModelWrapper], None] | None = None,
+) -> Lowered:
+    """Lower a QONNX network to RTL hardware layers and fold them.
+
+    Args:
+        network: QONNX file, cleaned.
+        code: meaning of the integers that the accelerator takes.
+        hardware: what the recipe asks for.
+        board: gives the default clock.
+        base: folder that `hardware.folding` is relative to.
+        keep: called with a chapter's name and the graph after it.
+
+    Raises:
+        HwflowError: a layer can't be lowered or folded; names it, why and what to change.
+    """
+    prepare_finn()
+    model, quantizers = to_integers(Reference(network), code)
+    if keep:
+        keep("integers", model)
+    for chapter, passes in hardware_passes():
+        for transformation in passes:
+            model = model.transform(transformation)
+        if keep:
+            keep(chapter, model)
+    if hardware.folding is not None:
+        fold_from_file(model, (base or Path()) / hardware.folding)
+    else:
+        fold_for_cycles(model, target_cycles(hardware, board))
+    if keep:
+        keep("folded", model)
+    return Lowered(model, quantizers, max(layer_cycles(model).values()))
+
+
+def target_cycles(hardware: Hardware, board: Board) -> int:
+    """Cycles a frame that the recipe's `target_fps` leaves at its clock.
+
+    Raises:
+        RequestError: more frames a second than clock cycles.
+    """
+    if hardware.target_fps is None:
+        return 2**62
+    cycles = math.floor(clock_mhz(hardware, board) * 1e6 / hardware.target_fps)
+    if cycles < 1:
+        raise RequestError(
+            f"hardware.target_fps of {hardware.target_fps:g} is more than the clock's"
+            f" {clock_mhz(hardware, board):g} MHz",
+            hint="lower target_fps; a frame takes at least one cycle",
+        )
+    return cycles

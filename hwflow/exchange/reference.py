@@ -1,0 +1,278 @@
+"""The software reference: a QONNX graph evaluated in float64, in batches.
+
+Hardware is compared with this, not with a float32 run, so that the software's own rounding can
+never pose as a hardware error. A quantized tensor is kept as what it is, integer codes and a
+scale: the product of two of them is an exact integer accumulation times the product of the
+scales, as the quantized network is defined (Jacob et al. 2018, section 2.2), and only what
+follows (batch norm, activation) is float64 arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from hwflow.errors import HwflowError
+
+Float: TypeAlias = NDArray[np.float64]
+
+# Scales that a float32 export rounded apart are one scale: a bias in accumulator units carries
+# float32(s_x * s_w), the accumulator s_x * s_w.
+SAME_SCALE = 1e-6
+# Integers up to here are exact in float64, which is the container of codes and accumulators.
+EXACT = 2.0**53
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A tensor of value `codes * scale`: integer codes (exact in float64) and their scale.
+
+    Attributes:
+        codes: integers, shape (N, ...) for activations, any shape for parameters.
+        scale: scalar array, or an array that broadcasts against `codes`.
+        minimum, maximum: range that the codes are confined to.
+        bipolar: whether the codes are -1 and +1 only.
+    """
+
+    codes: Float
+    scale: Float
+    minimum: int
+    maximum: int
+    bipolar: bool = False
+
+    @property
+    def value(self) -> Float:
+        """The real value, float64."""
+        return self.codes * self.scale
+
+
+Value: TypeAlias = "Float | Quantized"
+
+
+@dataclass
+class Trace:
+    """What a run of the reference produced.
+
+    Attributes:
+        logits: network output, (N, classes).
+        codes: integer codes of each quantizer's output, by tensor name, (N, ...).
+    """
+
+    logits: Float
+    codes: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+
+
+def real(value: Value) -> Float:
+    """The real value of a plain or quantized tensor."""
+    return value.value if isinstance(value, Quantized) else value
+
+
+class Reference:
+    """Evaluates a QONNX network of linear layers, elementwise operations and quantizers.
+
+    Args:
+        model: QONNX file or model, cleaned (shapes inferred, one input, one output).
+
+    Raises:
+        HwflowError: an operation is not one of those that `OPERATIONS` lists.
+    """
+
+    def __init__(self, model: Path | onnx.ModelProto) -> None:
+        self.model = onnx.load(str(model)) if isinstance(model, Path) else model
+        graph = self.model.graph
+        self.input = graph.input[0].name
+        self.output = graph.output[0].name
+        self.parameters: dict[str, Value] = {
+            t.name: np.asarray(numpy_helper.to_array(t), np.float64) for t in graph.initializer
+        }
+        self.nodes: list[onnx.NodeProto] = []
+        for node in graph.node:
+            if node.op_type not in OPERATIONS:
+                raise HwflowError(
+                    f"{node.name or node.output[0]}: the operation {node.op_type} is not supported"
+                    " in a quantized network",
+                    hint=f"supported are {', '.join(sorted(OPERATIONS))}",
+                )
+            if all(name in self.parameters for name in node.input if name):
+                self.parameters[node.output[0]] = evaluate(node, self.operands(node, {}))
+            else:
+                self.nodes.append(node)
+
+    def operands(self, node: onnx.NodeProto, values: dict[str, Value]) -> list[Value]:
+        """The values of a node's inputs: activations from `values`, else parameters."""
+        return [
+            values[name] if name in values else self.parameters[name] for name in node.input if name
+        ]
+
+    def run(self, inputs: NDArray[np.floating], *, batch: int = 1000) -> Trace:
+        """Evaluate the network.
+
+        Args:
+            inputs: real-valued network inputs, (N, *shape).
+            batch: samples evaluated at a time.
+
+        Returns:
+            The logits and the codes at each activation quantizer, all N samples.
+        """
+        traces = [
+            self._run_batch(np.asarray(inputs[i : i + batch], np.float64))
+            for i in range(0, len(inputs), batch)
+        ]
+        return Trace(
+            np.concatenate([t.logits for t in traces]),
+            {
+                name: np.concatenate([t.codes[name] for t in traces])
+                for name in (traces[0].codes if traces else {})
+            },
+        )
+
+    def _run_batch(self, inputs: Float) -> Trace:
+        values: dict[str, Value] = {self.input: inputs}
+        trace = Trace(inputs)
+        for node in self.nodes:
+            value = evaluate(node, self.operands(node, values))
+            values[node.output[0]] = value
+            if isinstance(value, Quantized) and node.op_type in QUANTIZERS:
+                trace.codes[node.output[0]] = value.codes.astype(np.int64)
+        trace.logits = real(values[self.output])
+        return trace
+
+
+# ---------------------------------------------------------------------------- the operations
+
+
+def evaluate(node: onnx.NodeProto, operands: list[Value]) -> Value:
+    """Evaluate one node on values whose first axis is the batch."""
+    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    return OPERATIONS[node.op_type](operands, attributes)
+
+
+def quantizer_range(bits: int, signed: bool, narrow: bool) -> tuple[int, int]:
+    """Least and greatest code of a `Quant` node."""
+    if signed:
+        return -(2 ** (bits - 1)) + int(narrow), 2 ** (bits - 1) - 1
+    return 0, 2**bits - 1 - int(narrow)
+
+
+def _quant(operands: list[Value], attributes: dict) -> Value:
+    inputs, scale, zero_point, bits = (real(v) for v in operands)
+    if np.any(zero_point != 0):
+        raise HwflowError(
+            "a quantizer has a zero point other than 0", hint="use symmetric quantizers"
+        )
+    rounding = attributes.get("rounding_mode", b"ROUND").decode().upper()
+    round_ = {"ROUND": np.rint, "HALF_EVEN": np.rint, "FLOOR": np.floor, "CEIL": np.ceil}
+    if rounding not in round_:
+        raise HwflowError(f"the rounding mode {rounding} of a quantizer is not supported")
+    low, high = quantizer_range(
+        int(bits.item()), bool(attributes.get("signed", 1)), bool(attributes.get("narrow", 0))
+    )
+    codes = np.clip(round_[rounding](inputs / scale), low, high)
+    return Quantized(codes, scale, low, high)
+
+
+def _bipolar_quant(operands: list[Value], attributes: dict) -> Value:
+    inputs, scale = (real(v) for v in operands)
+    return Quantized(np.where(inputs >= 0, 1.0, -1.0), scale, -1, 1, bipolar=True)
+
+
+def _matmul(operands: list[Value], attributes: dict) -> Value:
+    a, b = operands
+    if not (isinstance(a, Quantized) and isinstance(b, Quantized)):
+        return real(a) @ real(b)
+    bound = np.abs(b.codes).sum(axis=0).max() * max(abs(a.minimum), abs(a.maximum))
+    if bound >= EXACT:
+        raise HwflowError("an accumulator exceeds 53 bits", hint="use fewer bits")
+    if a.scale.size != 1:
+        raise HwflowError(
+            "a linear layer's input has one scale a channel", hint="scale activations per tensor"
+        )
+    scale = np.asarray(a.scale.reshape(()) * b.scale)
+    if scale.ndim > 1:
+        scale = scale.reshape(-1)
+    return Quantized(a.codes @ b.codes, scale, -int(bound), int(bound))
+
+
+def _gemm(operands: list[Value], attributes: dict) -> Value:
+    a, b = operands[:2]
+    if attributes.get("alpha", 1.0) != 1.0 or attributes.get("beta", 1.0) != 1.0:
+        raise HwflowError("Gemm with alpha or beta other than 1 is not supported")
+    if attributes.get("transB", 0):
+        b = _transpose([b], {})
+    product = _matmul([a, b], {})
+    return product if len(operands) < 3 else _add([product, operands[2]], {})
+
+
+def _add(operands: list[Value], attributes: dict) -> Value:
+    a, b = operands
+    if isinstance(a, Quantized) and isinstance(b, Quantized):
+        near = np.abs(a.scale - b.scale) <= SAME_SCALE * np.abs(a.scale)
+        if np.all(near):
+            return Quantized(
+                a.codes + b.codes, a.scale, a.minimum + b.minimum, a.maximum + b.maximum
+            )
+    return real(a) + real(b)
+
+
+def _batch_norm(operands: list[Value], attributes: dict) -> Value:
+    x, gamma, beta, mean, variance = (real(v) for v in operands)
+    shape = (1, -1) + (1,) * (x.ndim - 2)
+    deviation = np.sqrt(variance + attributes.get("epsilon", 1e-5)).reshape(shape)
+    normalised = (x - mean.reshape(shape)) / deviation
+    return normalised * gamma.reshape(shape) + beta.reshape(shape)
+
+
+def _transpose(operands: list[Value], attributes: dict) -> Value:
+    (x,) = operands
+    if not isinstance(x, Quantized):
+        return np.transpose(x, attributes.get("perm"))
+    scale = np.transpose(x.scale, attributes.get("perm")) if x.scale.ndim > 1 else x.scale
+    return Quantized(
+        np.transpose(x.codes, attributes.get("perm")), scale, x.minimum, x.maximum, x.bipolar
+    )
+
+
+def _flatten(operands: list[Value], attributes: dict) -> Value:
+    x = operands[0]
+    if not isinstance(x, Quantized):
+        return x.reshape(len(x), -1)
+    return Quantized(x.codes.reshape(len(x.codes), -1), x.scale, x.minimum, x.maximum, x.bipolar)
+
+
+def _identity(operands: list[Value], attributes: dict) -> Value:
+    return operands[0]
+
+
+def _elementwise(operation: Callable[..., Float]) -> Callable[[list[Value], dict], Value]:
+    return lambda operands, attributes: operation(*(real(v) for v in operands))
+
+
+def _relu(operands: list[Value], attributes: dict) -> Value:
+    return np.maximum(real(operands[0]), 0.0)
+
+
+QUANTIZERS = frozenset({"Quant", "BipolarQuant"})
+ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Div", "BatchNormalization", "Relu"})
+OPERATIONS: dict[str, Callable[[list[Value], dict], Value]] = {
+    "Quant": _quant,
+    "BipolarQuant": _bipolar_quant,
+    "MatMul": _matmul,
+    "Gemm": _gemm,
+    "Add": _add,
+    "Sub": _elementwise(np.subtract),
+    "Mul": _elementwise(np.multiply),
+    "Div": _elementwise(np.divide),
+    "BatchNormalization": _batch_norm,
+    "Relu": _relu,
+    "Transpose": _transpose,
+    "Reshape": _flatten,
+    "Flatten": _flatten,
+    "Identity": _identity,
+}

@@ -1,0 +1,5 @@
+"""LabelSelect: the index of the greatest of a frame's numbers, biases added first."""
+
+from hwflow.kernels.label_select.op import LabelSelect_rtl
+
+__all__ = ["LabelSelect_rtl"]

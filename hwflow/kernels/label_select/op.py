@@ -1,0 +1,94 @@
+"""The FINN custom op of the LabelSelect kernel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from finn.custom_op.fpgadataflow.labelselect import LabelSelect
+from finn.custom_op.fpgadataflow.rtl import register_custom_op
+from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
+from qonnx.core.modelwrapper import ModelWrapper
+
+from hwflow.errors import HwflowError
+from hwflow.kernels.wrapper import kernel_wrapper
+
+SOURCE = Path(__file__).with_name("label_select.sv")
+
+
+@register_custom_op
+class LabelSelect_rtl(LabelSelect, RTLBackend):  # noqa: N801
+    """Arg max of (1, Labels) integers, with an optional integer bias for each label.
+
+    Inputs: numbers (1, Labels); biases (1, Labels), an initializer, or left out. Output: the
+    index of the greatest sum, (1, 1); the lowest index among equals.
+    """
+
+    def get_nodeattr_types(self) -> dict[str, Any]:
+        """FINN's attributes of LabelSelect and of RTL layers."""
+        return LabelSelect.get_nodeattr_types(self) | RTLBackend.get_nodeattr_types(self)
+
+    def get_instream_width(self, ind: int = 0) -> int:
+        """Bits of the input stream; biases are inside the layer and no stream."""
+        return LabelSelect.get_instream_width(self) if ind == 0 else 0
+
+    def execute_node(self, context: dict[str, Any], graph: Any) -> None:
+        """Execute in Python."""
+        node = self.onnx_node
+        sums = context[node.input[0]].astype(np.int64)
+        if len(node.input) > 1:
+            sums = sums + context[node.input[1]].astype(np.int64)
+        shape = context[node.output[0]].shape
+        context[node.output[0]] = np.argmax(sums, axis=-1).astype(np.float32).reshape(shape)
+
+    def lut_estimation(self, fpgapart: str) -> int:
+        """LUTs: an adder and a comparator of the sum's width for each PE, and the state.
+
+        Fitted to Yosys 0.70, synth_xilinx, 10 labels of 7 to 17 bits, PE 1 to 10.
+        """
+        return int(self.get_nodeattr("PE") * (3 * self.get_input_datatype().bitwidth() + 4) + 16)
+
+    def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
+        """Write the layer's module, biases in its parameters."""
+        if self.get_nodeattr("K") != 1:
+            raise HwflowError(f"{self.onnx_node.name}: only the first label (K=1) can be selected")
+        labels, datatype = self.get_nodeattr("Labels"), self.get_input_datatype()
+        names = self.onnx_node.input
+        bias = np.zeros(labels, np.int64)
+        if len(names) > 1:
+            bias = model.get_initializer(names[1]).reshape(-1).astype(np.int64)
+        greatest = max(abs(datatype.min()), abs(datatype.max())) + int(np.abs(bias).max())
+        bits = int(greatest).bit_length() + 1
+        packed = sum((int(b) % (1 << bits)) << (i * bits) for i, b in enumerate(bias))
+        text = kernel_wrapper(
+            self.onnx_node.name,
+            "label_select",
+            {
+                "LABELS": labels,
+                "PE": self.get_nodeattr("PE"),
+                "IN_BITS": datatype.bitwidth(),
+                "SIGNED": int(datatype.signed()),
+                "SUM_BITS": bits,
+                "LABEL_BITS": self.get_output_datatype().bitwidth(),
+                "BIAS": f"{labels * bits}'h{packed:x}",
+            },
+            in_width=self.get_instream_width(),
+            out_width=self.get_outstream_width(),
+        )
+        folder = Path(self.get_nodeattr("code_gen_dir_ipgen"))
+        (folder / f"{self.onnx_node.name}.sv").write_text(text)
+        self.set_nodeattr("gen_top_module", self.onnx_node.name)
+
+    def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
+        """The kernel's source and the layer's module."""
+        own = f"{self.onnx_node.name}.sv"
+        if not abspath:
+            return [SOURCE.name, own]
+        return [str(SOURCE), str(Path(self.get_nodeattr("code_gen_dir_ipgen")) / own)]
+
+    def code_generation_ipi(self) -> list[str]:
+        """Vivado IP integrator commands that add the sources and place the layer."""
+        name = self.onnx_node.name
+        add = [f"add_files -norecurse {file}" for file in self.get_rtl_file_list(abspath=True)]
+        return [*add, f"create_bd_cell -type module -reference {name} {name}"]

@@ -1,0 +1,99 @@
+"""The FINN custom op of the XNOR-popcount kernel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from finn.custom_op.fpgadataflow.matrixvectoractivation import MVAU
+from finn.custom_op.fpgadataflow.rtl import register_custom_op
+from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
+from numpy.typing import NDArray
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
+
+from hwflow.kernels.wrapper import kernel_wrapper
+
+SOURCE = Path(__file__).with_name("xnor_mvau.sv")
+
+
+@register_custom_op
+class XnorMVAU_rtl(MVAU, RTLBackend):  # noqa: N801
+    """Product of a vector (1, MW) and a matrix (MW, MH), both of -1 and +1.
+
+    The output (1, MH) is the signed sum, as of any other linear layer, and not FINN's popcount:
+    so thresholds mean the same whatever implements the layer.
+    """
+
+    def get_nodeattr_types(self) -> dict[str, Any]:
+        """FINN's attributes of MVAU and of RTL layers."""
+        return MVAU.get_nodeattr_types(self) | RTLBackend.get_nodeattr_types(self)
+
+    def execute_node(self, context: dict[str, Any], graph: Any) -> None:
+        """Execute in Python."""
+        node = self.onnx_node
+        product = context[node.input[0]] @ context[node.input[1]]
+        context[node.output[0]] = product.reshape(context[node.output[0]].shape)
+
+    def minimize_weight_bit_width(self, model: ModelWrapper, datatype_only: bool = False) -> Any:
+        """One bit: a binary weight can't be narrower."""
+        return DataType["BIPOLAR"]
+
+    def lut_estimation(self, fpgapart: str) -> int:
+        """LUTs: XNOR and counting of SIMD bits, an accumulator and the output's offset per PE.
+
+        Fitted to Yosys 0.70, synth_xilinx, SIMD 4 to 112, PE 1 to 16.
+        """
+        pe, simd = self.get_nodeattr("PE"), self.get_nodeattr("SIMD")
+        return int(pe * (1.6 * simd + 3 * self.get_output_datatype().bitwidth()) + 40)
+
+    def dsp_estimation(self, fpgapart: str) -> int:
+        """No DSP blocks."""
+        return 0
+
+    def weight_words(self, weights: NDArray[np.floating]) -> list[int]:
+        """The words of the weight memory, of weights (MW, MH): see xnor_mvau.sv for the order."""
+        pe, simd = self.get_nodeattr("PE"), self.get_nodeattr("SIMD")
+        bits = (weights.T > 0).reshape(weights.shape[1] // pe, pe, -1, simd)  # nf, pe, sf, simd
+        bits = bits.transpose(0, 2, 1, 3).reshape(-1, pe * simd)
+        return [
+            int.from_bytes(np.packbits(row, bitorder="little").tobytes(), "little") for row in bits
+        ]
+
+    def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
+        """Write the layer's module and its weights."""
+        name, folder = self.onnx_node.name, Path(self.get_nodeattr("code_gen_dir_ipgen"))
+        pe, simd = self.get_nodeattr("PE"), self.get_nodeattr("SIMD")
+        words = self.weight_words(model.get_initializer(self.onnx_node.input[1]))
+        digits = -(-pe * simd // 4)
+        (folder / f"{name}_weights.dat").write_text("".join(f"{w:0{digits}x}\n" for w in words))
+        text = kernel_wrapper(
+            name,
+            "xnor_mvau",
+            {
+                "MW": self.get_nodeattr("MW"),
+                "MH": self.get_nodeattr("MH"),
+                "SIMD": simd,
+                "PE": pe,
+                "ACC_BITS": self.get_output_datatype().bitwidth(),
+                "WEIGHTS": f'"./{name}_weights.dat"',
+            },
+            in_width=self.get_instream_width(),
+            out_width=self.get_outstream_width(),
+        )
+        (folder / f"{name}.sv").write_text(text)
+        self.set_nodeattr("gen_top_module", name)
+
+    def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
+        """The kernel's source and the layer's module."""
+        own = f"{self.onnx_node.name}.sv"
+        if not abspath:
+            return [SOURCE.name, own]
+        return [str(SOURCE), str(Path(self.get_nodeattr("code_gen_dir_ipgen")) / own)]
+
+    def code_generation_ipi(self) -> list[str]:
+        """Vivado IP integrator commands that add the sources and place the layer."""
+        name = self.onnx_node.name
+        add = [f"add_files -norecurse {file}" for file in self.get_rtl_file_list(abspath=True)]
+        return [*add, f"create_bd_cell -type module -reference {name} {name}"]

