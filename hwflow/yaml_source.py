@@ -37,9 +37,13 @@ class Source:
     def place(self, path: Path_) -> str:
         """`file:line: a.b` of a key, or of the nearest key above it that is in the file."""
         dotted = ".".join(str(key) for key in path)
+        for given, called in self.given.items():
+            shared = min(len(given), len(path))
+            if path and given[:shared] == path[:shared] and (
+                len(given) <= len(path) or path not in self.lines
+            ):
+                return f"{called}: {dotted}"
         for length in range(len(path), 0, -1):
-            if path[:length] in self.given:
-                return f"{self.given[path[:length]]}: {dotted}"
             if path[:length] in self.lines:
                 return f"{self.name}:{self.lines[path[:length]]}: {dotted}"
         return f"{self.name}: {dotted}" if dotted else self.name
@@ -124,21 +128,38 @@ def check(model: type[Model], source: Source) -> Model:
     try:
         return model.model_validate(source.data)
     except ValidationError as error:
-        problems = [_problem(model, source, e) for e in error.errors()]
-        message = "\n".join(dict.fromkeys(text for text, _ in problems))
-        hints = [hint for _, hint in problems if hint]
+        problems = _distinct(source, error.errors())
+        texts = [_problem(model, source, e) for e in problems]
+        hints = [hint for _, hint in texts if hint]
+        message = "\n".join(dict.fromkeys(text for text, _ in texts))
         raise RequestError(message, hint=hints[0] if hints else None) from None
+
+
+def _distinct(source: Source, errors: Sequence[Any]) -> list[Any]:
+    """One error a place: a union reports one for each of its members, a list that lost its
+    wrong items that it is too short."""
+    by_path: dict[Path_, Any] = {}
+    for error in errors:
+        path = _real_path(source.data, error["loc"])
+        names = isinstance(error.get("input"), str) and error["type"] == "literal_error"
+        if path not in by_path or names:
+            by_path[path] = error
+    return [
+        error
+        for path, error in by_path.items()
+        if not any(other != path and other[: len(path)] == path for other in by_path)
+    ]
 
 
 def _problem(model: type[BaseModel], source: Source, error: Any) -> tuple[str, str | None]:
     path = _real_path(source.data, error["loc"])
     kind, value = error["type"], error.get("input")
     if kind == "extra_forbidden":
-        valid = _fields_at(model, error["loc"][:-1], source.data)
+        valid = _fields_at(model, error["loc"][:-1])
         return f"{source.place(path)}: there is no such key", nearest(str(path[-1]), valid)
     if kind == "missing":
         parent = source.place(path[:-1])
-        return f"{parent}: the key `{path[-1]}` is missing", _describe(model, error["loc"], source)
+        return f"{parent}: the key `{path[-1]}` is missing", _describe(model, error["loc"])
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
         return _wrong_tag(source, path, error)
     if kind == "literal_error":
@@ -146,7 +167,7 @@ def _problem(model: type[BaseModel], source: Source, error: Any) -> tuple[str, s
         return f"{source.place(path)}: {value!r} is not known", nearest(str(value), expected)
     message = error["msg"].removeprefix("Value error, ")
     return f"{source.place(path)}: {message[0].lower()}{message[1:]}, not {value!r}", _describe(
-        model, error["loc"], source
+        model, error["loc"]
     )
 
 
@@ -185,43 +206,42 @@ def _real_path(data: Any, location: Sequence[Key]) -> Path_:
     return tuple(path)
 
 
-def _model_at(model: Any, location: Sequence[Key], data: Any) -> type[BaseModel] | None:
+def _model_at(model: type[BaseModel], location: Sequence[Key]) -> type[BaseModel] | None:
     """The model of the section at a pydantic location."""
-    candidates = _models(model)
+    candidates = [(model, "")]
     for key in location:
-        following: list[type[BaseModel]] = []
-        for candidate in candidates:
-            info = candidate.model_fields.get(str(key))
-            if info is not None:
-                following += _models(info.annotation)
-            elif _has_tag(candidate, str(key)):
-                following.append(candidate)
-        if following:
-            candidates = following
+        chosen = [(m, tag) for m, tag in candidates if tag == key]
+        fields = [m.model_fields[str(key)] for m, _ in candidates if str(key) in m.model_fields]
+        if chosen:
+            candidates = chosen
+        elif fields:
+            candidates = [pair for info in fields for pair in _models(info.annotation)]
         elif not isinstance(key, int):
             return None
-    return candidates[0] if candidates else None
+    return candidates[0][0] if candidates else None
 
 
-def _has_tag(candidate: type[BaseModel], tag: str) -> bool:
-    for info in candidate.model_fields.values():
-        if tag in getattr(info.annotation, "__args__", ()):
-            return True
-    return tag in getattr(candidate, "tags", ())
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
+def _models(annotation: Any, tag: str = "") -> list[tuple[type[BaseModel], str]]:
+    """The models in an annotation, each with the tag by which a union tells it."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [m for part in getattr(annotation, "__args__", ()) for m in _models(part)]
+        own = [
+            str(value)
+            for info in annotation.model_fields.values()
+            for value in getattr(info.annotation, "__args__", ())
+            if isinstance(value, str)
+        ]
+        return [(annotation, name) for name in ([tag] if tag else own or [""])]
+    for extra in getattr(annotation, "__metadata__", ()):
+        tag = getattr(extra, "tag", tag)
+    return [pair for part in getattr(annotation, "__args__", ()) for pair in _models(part, tag)]
 
 
-def _fields_at(model: type[BaseModel], location: Sequence[Key], data: Any) -> list[str]:
-    found = _model_at(model, location, data)
+def _fields_at(model: type[BaseModel], location: Sequence[Key]) -> list[str]:
+    found = _model_at(model, location)
     return list(found.model_fields) if found is not None else []
 
 
-def _describe(model: type[BaseModel], location: Sequence[Key], source: Source) -> str | None:
-    section = _model_at(model, location[:-1], source.data)
+def _describe(model: type[BaseModel], location: Sequence[Key]) -> str | None:
+    section = _model_at(model, location[:-1])
     info = section.model_fields.get(str(location[-1])) if section is not None else None
     return info.description if info is not None else None

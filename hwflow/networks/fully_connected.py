@@ -1,0 +1,75 @@
+"""Multilayer perceptrons, and the fully connected networks of BNN-PYNQ."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from hwflow.recipe import FcPreset, Mlp
+
+FC_WIDTHS = {"tfc": 64, "sfc": 256, "lfc": 1024}
+
+
+class Rescale(nn.Module):
+    """x -> scale * x + offset, two constants."""
+
+    def __init__(self, scale: float, offset: float) -> None:
+        super().__init__()
+        self.scale, self.offset = scale, offset
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Any shape."""
+        return self.scale * x + self.offset
+
+    def extra_repr(self) -> str:
+        """The two constants."""
+        return f"scale={self.scale}, offset={self.offset}"
+
+
+class TensorNorm(nn.Module):
+    """Batch norm over all features of the logits at once: one mean, variance, scale and shift.
+
+    BNN-PYNQ's fully connected networks end so; it changes no decision and gives the loss a scale.
+    """
+
+    def __init__(self, momentum: float = 0.1, eps: float = 1e-4) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(1, momentum=momentum, eps=eps)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, classes) to (N, classes)."""
+        return self.norm(x.unsqueeze(1).flatten(0, 1).reshape(-1, 1)).reshape(x.shape)
+
+
+def build_mlp(spec: Mlp, shape: tuple[int, ...], classes: int) -> nn.Module:
+    """(N, *shape) to logits (N, classes)."""
+    layers: list[nn.Module] = [nn.Flatten()]
+    width = math.prod(shape)
+    for neurons in spec.widths:
+        layers.append(nn.Linear(width, neurons, bias=spec.bias and not spec.batch_norm))
+        if spec.batch_norm:
+            layers.append(nn.BatchNorm1d(neurons))
+        layers.append(nn.ReLU())
+        if spec.dropout:
+            layers.append(nn.Dropout(spec.dropout))
+        width = neurons
+    layers.append(nn.Linear(width, classes, bias=spec.bias))
+    return nn.Sequential(*layers)
+
+
+def build_fc(spec: FcPreset, shape: tuple[int, ...], classes: int) -> nn.Module:
+    """(N, *shape) with values in [0, 1] to logits (N, classes)."""
+    width, inputs = FC_WIDTHS[spec.name], math.prod(shape)
+    layers: list[nn.Module] = [nn.Flatten(), Rescale(2.0, -1.0), nn.Dropout(0.2)]
+    for _ in range(3):
+        layers += [
+            nn.Linear(inputs, width, bias=False),
+            nn.BatchNorm1d(width),
+            nn.ReLU(),
+            nn.Dropout(0.2),
+        ]
+        inputs = width
+    layers += [nn.Linear(inputs, classes, bias=False), TensorNorm()]
+    return nn.Sequential(*layers)

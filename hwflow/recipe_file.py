@@ -1,0 +1,115 @@
+"""Reading recipes: from a file or by name, with settings overridden on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from hwflow import shipped
+from hwflow.errors import RequestError
+from hwflow.recipe import Recipe, StageSpec
+from hwflow.yaml_source import TAGS, Key, Source, check, load_yaml, nearest
+
+TAGS["network"] = ("name", ["mlp", "tfc", "sfc", "lfc"])
+
+
+@dataclass(frozen=True)
+class LoadedRecipe:
+    """A recipe and the folder that its relative paths start from."""
+
+    recipe: Recipe
+    base: Path
+
+
+def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> LoadedRecipe:
+    """Read a recipe.
+
+    Args:
+        name_or_path: a file, or the name of a shipped recipe.
+        overrides: `a.b=value` settings; a stage is addressed by its kind (`stages.train.epochs`)
+            or its place (`stages.0.epochs`); values are YAML.
+
+    Raises:
+        RequestError: no such recipe, or a mistake in it or in an override: file, line, key,
+            what was expected and the nearest valid name.
+    """
+    path = _find(name_or_path)
+    source = load_yaml(path)
+    source.data.setdefault("name", path.stem)
+    for override in overrides:
+        _override(source, override)
+    return LoadedRecipe(check(Recipe, source), path.parent.resolve())
+
+
+def resolved_yaml(recipe: Recipe) -> str:
+    """The recipe with all defaults filled in."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+
+
+def _find(name_or_path: str) -> Path:
+    path = Path(name_or_path)
+    if path.is_file() or path.suffix in {".yaml", ".yml"} or "/" in name_or_path:
+        if not path.exists() and path.parent.name == "recipes":
+            return _shipped(path.stem, name_or_path)
+        return path
+    return _shipped(name_or_path, name_or_path)
+
+
+def _shipped(name: str, asked: str) -> Path:
+    """A shipped recipe; `recipes/NAME.yaml` means it too, wherever hwflow is installed."""
+    names = shipped.names("recipes")
+    if name not in names:
+        raise RequestError(
+            f"there is no recipe {asked!r}",
+            hint=nearest(name, names) + "; or give the path of a recipe file",
+        )
+    return shipped.folder("recipes") / f"{name}.yaml"
+
+
+def _override(source: Source, override: str) -> None:
+    name, equals, text = override.partition("=")
+    keys = [part.strip() for part in name.split(".")]
+    where = f"--set {override}"
+    if not equals or not all(keys):
+        raise RequestError(f"{where}: this is not KEY=VALUE", hint="for example seed=1")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RequestError(f"{where}: the value is not YAML", hint="quote it") from error
+    data: Any = source.data
+    path: list[Key] = []
+    for index, key in enumerate(keys):
+        if isinstance(data, list):
+            place: Key = _element(data, key, where)
+        elif isinstance(data, dict):
+            place = key
+        else:
+            raise RequestError(f"{where}: {'.'.join(map(str, path))} holds no keys")
+        path.append(place)
+        if index == len(keys) - 1:
+            data[place] = value
+            source.given[tuple(path)] = where
+        else:
+            if isinstance(data, dict):
+                data.setdefault(place, {})
+            data = data[place]
+
+
+def _element(items: list[Any], key: str, where: str) -> int:
+    """Index of a stage: a number, or the kind of the stage."""
+    kinds = [item.get("kind") if isinstance(item, dict) else None for item in items]
+    if key in kinds:
+        return kinds.index(key)
+    if key.isdigit() and int(key) < len(items):
+        return int(key)
+    raise RequestError(f"{where}: there is no {key!r}", hint=nearest(key, filter(None, kinds)))
+
+
+def stage_kinds() -> list[str]:
+    """The kinds of stages that a recipe can have."""
+    union = get_args(StageSpec)[0]
+    return [get_args(stage.model_fields["kind"].annotation)[0] for stage in get_args(union)]
