@@ -29,18 +29,32 @@ class Rescale(nn.Module):
 
 
 class TensorNorm(nn.Module):
-    """Batch norm over all features of the logits at once: one mean, variance, scale and shift.
+    """Batch norm over all logits at once: one mean, variance, weight and bias (4 scalars).
 
-    BNN-PYNQ's fully connected networks end so; it changes no decision and gives the loss a scale.
+    BNN-PYNQ's fully connected networks end so. It changes no decision and gives the loss a scale.
     """
+
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
 
     def __init__(self, momentum: float = 0.1, eps: float = 1e-4) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm1d(1, momentum=momentum, eps=eps)
+        self.momentum, self.eps = momentum, eps
+        self.weight = nn.Parameter(torch.ones(()))
+        self.bias = nn.Parameter(torch.zeros(()))
+        self.register_buffer("running_mean", torch.zeros(()))
+        self.register_buffer("running_var", torch.ones(()))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, classes) to (N, classes)."""
-        return self.norm(x.unsqueeze(1).flatten(0, 1).reshape(-1, 1)).reshape(x.shape)
+        if not self.training:
+            scale = self.weight / torch.sqrt(self.running_var + self.eps)
+            return (x - self.running_mean) * scale + self.bias
+        mean, variance = x.mean(), x.var(unbiased=False)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean.detach(), self.momentum)
+            self.running_var.lerp_(x.detach().var(), self.momentum)
+        return (x - mean) / torch.sqrt(variance + self.eps) * self.weight + self.bias
 
 
 def build_mlp(spec: Mlp, shape: tuple[int, ...], classes: int) -> nn.Module:

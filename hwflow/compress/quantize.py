@@ -1,0 +1,232 @@
+"""Stage `quantize`: quantization-aware training.
+
+A pass over the network's graph swaps in Brevitas layers, so that the result is one that the
+hardware lowering takes: every linear layer between quantizers, activations with one scale and
+zero point 0, batch norm kept (it goes into thresholds exactly).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import operator
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import fx, nn
+
+from hwflow.compress.quantizers import (
+    input_quantizer,
+    quant_linear,
+    relu_activation,
+    signed_activation,
+)
+from hwflow.compress.stage import StageContext, StageOutcome
+from hwflow.compress.train import measure
+from hwflow.compress.training import train
+from hwflow.data import Dataset
+from hwflow.errors import RequestError
+from hwflow.networks import Rescale, TensorNorm
+from hwflow.recipe import Quantize
+
+TRANSPARENT = (nn.Flatten, nn.Dropout, nn.Identity)
+ELEMENTWISE = (nn.BatchNorm1d, TensorNorm, Rescale)
+SUPPORTED = "Linear, BatchNorm1d, ReLU, Dropout, Flatten, Identity"
+_RELU = (torch.relu, F.relu, "relu", "relu_")
+_PASS = (torch.flatten, F.dropout, "flatten", "contiguous", "view", "reshape", "size", getattr,
+         operator.getitem)
+
+
+class QuantizeStage:
+    """Swaps in quantized layers and trains on."""
+
+    def run(self, model: nn.Module, settings: Quantize, context: StageContext) -> StageOutcome:
+        """Quantize, train, and measure on validation and test."""
+        structure = input_structure(model, settings, context.data)
+        torch.manual_seed(context.seed)
+        quantized = self.rebuild(model, settings, structure)
+        train(quantized, settings, context)
+        return StageOutcome(quantized.eval(), measure(quantized, context), structure)
+
+    def rebuild(
+        self, model: nn.Module, settings: Quantize, structure: dict[str, Any]
+    ) -> nn.Module:
+        """The quantized network, its linear layers with the values of `model`."""
+        return quantize_network(model, settings, structure)
+
+
+def input_structure(model: nn.Module, settings: Quantize, data: Dataset) -> dict[str, Any]:
+    """How the network's input is quantized: bits, sign and the value of the greatest code.
+
+    Integer data that the network takes as they are, and that `input_bits` hold, keep their codes:
+    nothing is lost. Other inputs get `input_bits` over the range that training data have at the
+    first linear layer.
+    """
+    graph = trace(model)
+    encoding = data.encoding
+    scaled = any(isinstance(m, Rescale | TensorNorm | nn.BatchNorm1d) for m in _before_linear(graph))
+    if encoding is not None and not scaled and encoding.minimum == 0 and encoding.offset == 0:
+        bits = max(1, encoding.maximum.bit_length())
+        if bits <= settings.input_bits:
+            limit = (2**bits - 1) * encoding.scale
+            return {"bits": bits, "signed": False, "limit": limit}
+    low, high = _input_range(model, graph, data)
+    limit = max(abs(low), abs(high)) or 1.0
+    return {
+        "bits": settings.input_bits,
+        "signed": low < 0 or settings.input_bits == 1,
+        "limit": limit,
+    }
+
+
+def _before_linear(graph: fx.GraphModule) -> list[nn.Module]:
+    modules = []
+    for node in graph.graph.nodes:
+        if node.op == "call_module":
+            module = graph.get_submodule(str(node.target))
+            if isinstance(module, nn.Linear):
+                break
+            modules.append(module)
+    return modules
+
+
+def _input_range(model: nn.Module, graph: fx.GraphModule, data: Dataset) -> tuple[float, float]:
+    """Least and greatest value that training data have at the first linear layer."""
+    seen: list[torch.Tensor] = []
+    for module in graph.modules():
+        if isinstance(module, nn.Linear):
+            hook = module.register_forward_pre_hook(lambda m, args: seen.append(args[0]))
+            break
+    graph.eval()
+    with torch.inference_mode():
+        graph(torch.from_numpy(data.floats(data.train)))
+    hook.remove()
+    return float(seen[0].min()), float(seen[0].max())
+
+
+# ------------------------------------------------------------------------------------ the pass
+
+
+def trace(model: nn.Module) -> fx.GraphModule:
+    """The network as a graph of calls.
+
+    Raises:
+        RequestError: its forward depends on data, or it has no linear layer.
+    """
+
+    class Tracer(fx.Tracer):
+        def is_leaf_module(self, m: nn.Module, name: str) -> bool:
+            return isinstance(m, Rescale | TensorNorm) or super().is_leaf_module(m, name)
+
+    try:
+        graph = Tracer().trace(copy.deepcopy(model))
+    except (fx.proxy.TraceError, TypeError) as error:
+        raise RequestError(
+            f"the network can't be traced: {error}",
+            hint="its forward must not branch or loop on the values of tensors",
+        ) from error
+    traced = fx.GraphModule(copy.deepcopy(model), graph)
+    if not any(isinstance(m, nn.Linear) for m in traced.modules()):
+        raise RequestError("the network has no linear layer", hint=f"use {SUPPORTED}")
+    return traced
+
+
+def quantize_network(
+    model: nn.Module, settings: Quantize, structure: dict[str, Any]
+) -> fx.GraphModule:
+    """Swap quantized layers into a network.
+
+    Args:
+        model: plain torch.nn network; left as it is.
+        settings: bits and scales.
+        structure: of the input quantizer, see `input_structure`.
+
+    Returns:
+        The quantized network, untrained beyond the values of `model`.
+
+    Raises:
+        RequestError: a layer that hardware can't take: its name, its kind and what to use.
+    """
+    traced = trace(model)
+    nodes = list(traced.graph.nodes)
+    linear = [n for n in nodes if isinstance(_module(traced, n), nn.Linear)]
+    quantized: dict[fx.Node, bool] = {}  # whether a node's output is quantized
+    for node in nodes:
+        module = _module(traced, node)
+        before = next((quantized.get(n, False) for n in node.all_input_nodes), False)
+        if isinstance(module, nn.Linear):
+            if not before:
+                name, quantizer = _quantizer_before(node, linear, settings, structure)
+                _insert_before(traced, node, name, quantizer)
+            _replace(traced, node, quant_linear(module, settings, last=node is linear[-1]))
+            quantized[node] = False
+        elif isinstance(module, nn.ReLU) or node.target in _RELU:
+            if node is not nodes[-2]:
+                _activate(traced, node, relu_activation(settings))
+                quantized[node] = True
+            else:
+                raise RequestError(
+                    f"{node.name}: a ReLU at the end of the network can't be lowered",
+                    hint="end with a Linear layer",
+                )
+        elif module is None or isinstance(module, TRANSPARENT):
+            _check_call(node)
+            quantized[node] = before
+        elif isinstance(module, ELEMENTWISE):
+            quantized[node] = False
+        else:
+            raise RequestError(
+                f"layer {node.target} is a {type(module).__name__}, which hardware does not take",
+                hint=f"use {SUPPORTED}",
+            )
+    traced.graph.lint()
+    traced.recompile()
+    return traced
+
+
+def _module(traced: fx.GraphModule, node: fx.Node) -> nn.Module | None:
+    return traced.get_submodule(str(node.target)) if node.op == "call_module" else None
+
+
+def _check_call(node: fx.Node) -> None:
+    if node.op in {"call_function", "call_method"} and node.target not in _PASS:
+        called = getattr(node.target, "__name__", node.target)
+        raise RequestError(
+            f"{node.name}: a call of {called}, which hardware does not take",
+            hint=f"use {SUPPORTED}, in a chain",
+        )
+
+
+def _quantizer_before(
+    node: fx.Node, linear: list[fx.Node], settings: Quantize, structure: dict[str, Any]
+) -> tuple[str, nn.Module]:
+    if node is linear[0]:
+        return "input_quantizer", input_quantizer(**structure)
+    return f"{node.name}_quantizer", signed_activation(settings)
+
+
+def _insert_before(traced: fx.GraphModule, node: fx.Node, name: str, module: nn.Module) -> None:
+    traced.add_submodule(name, module)
+    with traced.graph.inserting_before(node):
+        node.replace_input_with(
+            node.all_input_nodes[0], traced.graph.call_module(name, (node.all_input_nodes[0],))
+        )
+
+
+def _replace(traced: fx.GraphModule, node: fx.Node, module: nn.Module) -> None:
+    parent, _, name = str(node.target).rpartition(".")
+    setattr(traced.get_submodule(parent), name, module)
+
+
+def _activate(traced: fx.GraphModule, node: fx.Node, module: nn.Module) -> None:
+    """Put a quantized activation in place of a ReLU; each call gets one of its own."""
+    name = f"{node.name}_quantizer"
+    traced.add_submodule(name, module)
+    node.op, node.target = "call_module", name
+    node.args, node.kwargs = (node.all_input_nodes[0],), {}
+
+
+def macs(model: nn.Module) -> int:
+    """Multiply-accumulates of a frame."""
+    return sum(math.prod(m.weight.shape) for m in model.modules() if isinstance(m, nn.Linear))

@@ -1,0 +1,107 @@
+"""What a compression stage is, and how its result is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from hwflow.data import Dataset, Split
+from hwflow.errors import HwflowError
+from hwflow.recipe import Section
+
+WEIGHTS, HEADER = "weights.safetensors", "checkpoint.json"
+Settings = TypeVar("Settings", bound=Section, contravariant=True)
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """What a stage works with: data, the recipe's seed, its folder for logs and checkpoints."""
+
+    data: Dataset
+    seed: int
+    folder: Path
+    progress: bool = True
+
+
+@dataclass
+class StageOutcome:
+    """What a stage leaves.
+
+    Attributes:
+        model: the network, in eval mode.
+        metrics: what was measured; `validation_accuracy` and `test_accuracy` in [0, 1].
+        structure: what `Stage.rebuild` needs beside the settings; JSON.
+    """
+
+    model: nn.Module
+    metrics: dict[str, float] = field(default_factory=dict)
+    structure: dict[str, Any] = field(default_factory=dict)
+
+
+class Stage(Protocol[Settings]):
+    """A step of compression, from a network to a network."""
+
+    def run(self, model: nn.Module, settings: Settings, context: StageContext) -> StageOutcome:
+        """Transform and train."""
+        ...
+
+    def rebuild(
+        self, model: nn.Module, settings: Settings, structure: dict[str, Any]
+    ) -> nn.Module:
+        """The transformed network without its trained values, to load a checkpoint into."""
+        ...
+
+
+def accuracy(model: nn.Module, data: Dataset, split: Split, batch: int = 1000) -> float:
+    """Share of a split's samples that the network classifies rightly, in eval mode."""
+    model.eval()
+    inputs = torch.from_numpy(data.floats(split))
+    with torch.inference_mode():
+        labels = [model(inputs[i : i + batch]).argmax(1).numpy() for i in range(0, len(split), batch)]
+    return float(np.mean(np.concatenate(labels) == split.labels))
+
+
+def save_checkpoint(folder: Path, outcome: StageOutcome) -> None:
+    """Write weights (safetensors) and what else describes the network (JSON), whole or not at all."""
+    state = {k: v.detach().clone().contiguous() for k, v in outcome.model.state_dict().items()}
+    header = {"structure": outcome.structure, "metrics": outcome.metrics}
+    save_file(state, folder / f"{WEIGHTS}.part")
+    os.replace(folder / f"{WEIGHTS}.part", folder / WEIGHTS)
+    (folder / f"{HEADER}.part").write_text(json.dumps(header, indent=1))
+    os.replace(folder / f"{HEADER}.part", folder / HEADER)
+
+
+def load_checkpoint(
+    folder: Path, stage: Stage[Any], model: nn.Module, settings: Section
+) -> StageOutcome:
+    """The outcome that a stage left in its folder.
+
+    Args:
+        folder: the stage's.
+        stage: that made it.
+        model: network that the stage was given.
+        settings: that the stage ran with.
+
+    Raises:
+        HwflowError: the checkpoint is missing, damaged or of another network.
+    """
+    try:
+        header = json.loads((folder / HEADER).read_text())
+        state = load_file(folder / WEIGHTS)
+        rebuilt = stage.rebuild(model, settings, header["structure"])
+        rebuilt.load_state_dict(state)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise HwflowError(
+            f"{folder}: the checkpoint can't be loaded: {error}",
+            hint="build again with --force",
+        ) from error
+    return StageOutcome(rebuilt.eval(), header["metrics"], header["structure"])

@@ -1,0 +1,174 @@
+"""The training loop that every stage shares: Lightning, on data that lies in memory."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
+from torch.utils.data import DataLoader, IterableDataset
+
+from hwflow.compress.stage import StageContext
+from hwflow.data import Dataset, Split
+from hwflow.errors import HwflowError
+from hwflow.recipe import Training
+
+_OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+}
+
+
+class Batches(IterableDataset):
+    """Batches of a split, shuffled anew in every epoch by a generator of its own.
+
+    Samples lie in one tensor: a loader that collates them one by one takes longer than training.
+    """
+
+    def __init__(self, data: Dataset, split: Split, size: int, seed: int | None) -> None:
+        self.inputs = torch.from_numpy(data.floats(split))
+        self.labels = torch.from_numpy(split.labels)
+        self.size = size
+        self.generator = None if seed is None else torch.Generator().manual_seed(seed)
+
+    def __len__(self) -> int:
+        # The last, smaller batch of a shuffled epoch is left out: batch norm needs more than one.
+        whole, rest = divmod(len(self.labels), self.size)
+        return whole + (rest > 0 if self.generator is None or not whole else 0)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        count = len(self.labels)
+        if self.generator is None:
+            order = torch.arange(count)
+        else:
+            order = torch.randperm(count, generator=self.generator)
+        for start in range(len(self)):
+            index = order[start * self.size : (start + 1) * self.size]
+            yield self.inputs[index], self.labels[index]
+
+
+class Classifier(lightning.LightningModule):
+    """Cross entropy on logits (N, classes), accuracy on the validation split."""
+
+    def __init__(self, model: nn.Module, settings: Training, steps: int) -> None:
+        super().__init__()
+        self.model, self.settings, self.steps = model, settings, steps
+        self.loss = nn.CrossEntropyLoss()
+        self.right = self.seen = 0
+
+    def training_step(self, batch: Any, index: int) -> torch.Tensor:
+        """Loss of one batch."""
+        inputs, labels = batch
+        loss = self.loss(self.model(inputs), labels)
+        if index % 50 == 0:
+            if not torch.isfinite(loss):
+                raise HwflowError(
+                    f"training diverged: the loss is {loss.item()} in epoch {self.current_epoch}",
+                    hint="lower learning_rate; the best checkpoint so far is kept in the stage's"
+                    " folder",
+                )
+            self.log("loss", loss, prog_bar=True)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last epoch's counts."""
+        self.right = self.seen = 0
+
+    def validation_step(self, batch: Any, index: int) -> None:
+        """Count right answers."""
+        inputs, labels = batch
+        self.right += int((self.model(inputs).argmax(1) == labels).sum())
+        self.seen += len(labels)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the share of right answers, which chooses the checkpoint."""
+        self.log("validation_accuracy", self.right / self.seen, prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        """Optimizer and learning rate schedule of the recipe."""
+        kind = _OPTIMIZERS[self.settings.optimizer]
+        optimizer = kind(
+            self.model.parameters(),
+            lr=self.settings.learning_rate,
+            weight_decay=self.settings.weight_decay,
+            **({"momentum": 0.9} if kind is torch.optim.SGD else {}),
+        )
+        if self.settings.schedule == "constant":
+            return optimizer
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(self.steps, 1))
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+
+def train(model: nn.Module, settings: Training, context: StageContext) -> None:
+    """Train a network in place, and leave it with the weights that did best on validation.
+
+    Writes a TensorBoard log and the best checkpoint to the stage's folder. Runs on a GPU when
+    there is one. The same seed gives the same weights on one machine.
+
+    Raises:
+        HwflowError: the loss is no longer finite.
+        KeyboardInterrupt: Ctrl-C, or SIGTERM.
+    """
+    if settings.epochs == 0:
+        return
+    data = context.data
+    lightning.seed_everything(context.seed, verbose=False)
+    batches = Batches(data, data.train, settings.batch_size, context.seed)
+    validation = Batches(data, data.validation, 1000, None)
+    classifier = Classifier(model, settings, settings.epochs * len(batches))
+    best = ModelCheckpoint(
+        context.folder / "checkpoints",
+        filename="best",
+        monitor="validation_accuracy",
+        mode="max",
+        enable_version_counter=False,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+        trainer = lightning.Trainer(
+            max_epochs=settings.epochs,
+            accelerator="auto",
+            devices=1,
+            callbacks=[best],
+            logger=TensorBoardLogger(context.folder, name="tensorboard", version=""),
+            enable_progress_bar=context.progress,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=50,
+            deterministic="warn",
+        )
+        _fit(trainer, classifier, batches, validation)
+    state = torch.load(best.best_model_path, weights_only=True, map_location="cpu")["state_dict"]
+    classifier.cpu().load_state_dict(state)
+    model.eval()
+
+
+def _fit(
+    trainer: lightning.Trainer, classifier: Classifier, batches: Batches, validation: Batches
+) -> None:
+    """Fit; an interrupt comes out as one (Lightning turns it into an exit of its own)."""
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT) if main else None
+    try:
+        trainer.fit(
+            classifier,
+            DataLoader(batches, batch_size=None),
+            DataLoader(validation, batch_size=None),
+        )
+    except SystemExit as error:
+        raise KeyboardInterrupt from error
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, handler)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
