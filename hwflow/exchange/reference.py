@@ -62,10 +62,13 @@ class Trace:
 
     Attributes:
         logits: network output, (N, classes).
+        margin: (N,) how near any activation of the sample comes to a rounding step, in steps;
+            where it is tiny, float32 may round to the other side.
         codes: integer codes of each quantizer's output, by tensor name, (N, ...).
     """
 
     logits: Float
+    margin: Float
     codes: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
 
@@ -127,6 +130,7 @@ class Reference:
         ]
         return Trace(
             np.concatenate([t.logits for t in traces]),
+            np.concatenate([t.margin for t in traces]),
             {
                 name: np.concatenate([t.codes[name] for t in traces])
                 for name in (traces[0].codes if traces else {})
@@ -135,12 +139,14 @@ class Reference:
 
     def _run_batch(self, inputs: Float) -> Trace:
         values: dict[str, Value] = {self.input: inputs}
-        trace = Trace(inputs)
+        trace = Trace(inputs, np.full(len(inputs), np.inf))
         for node in self.nodes:
-            value = evaluate(node, self.operands(node, values))
+            operands = self.operands(node, values)
+            value = evaluate(node, operands)
             values[node.output[0]] = value
             if isinstance(value, Quantized) and node.op_type in QUANTIZERS:
                 trace.codes[node.output[0]] = value.codes.astype(np.int64)
+                trace.margin = np.minimum(trace.margin, _margin(real(operands[0]), value))
         trace.logits = real(values[self.output])
         return trace
 
@@ -159,6 +165,16 @@ def quantizer_range(bits: int, signed: bool, narrow: bool) -> tuple[int, int]:
     if signed:
         return -(2 ** (bits - 1)) + int(narrow), 2 ** (bits - 1) - 1
     return 0, 2**bits - 1 - int(narrow)
+
+
+def _margin(inputs: Float, quantized: Quantized) -> Float:
+    """(N,) least distance of a sample's values from where the quantizer's output changes."""
+    position = (inputs / quantized.scale).reshape(len(inputs), -1)
+    if quantized.bipolar:
+        return np.abs(position).min(axis=1)
+    lowest, highest = quantized.minimum + 0.5, quantized.maximum - 0.5
+    step = np.clip(np.floor(position) + 0.5, lowest, highest)
+    return np.abs(position - step).min(axis=1)
 
 
 def _quant(operands: list[Value], attributes: dict) -> Value:

@@ -1,0 +1,131 @@
+"""Whether the exported files compute what the trained network computes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from hwflow.errors import HwflowError
+from hwflow.exchange.export import Exported
+from hwflow.exchange.reference import Reference
+
+# Logits may differ by this much, relative to the greatest where they exceed 1.
+TOLERANCE = 1e-4
+# A sample with an activation this near to a rounding step (in steps) may come out on either side
+# in float32, and its logits with it: such samples count as undecided where they differ.
+UNDECIDED = 1e-4
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Greatest differences of logits from the trained network's, over `samples` samples.
+
+    `undecided` samples lie so near to a rounding step that float32 runs differ; they are left out.
+    """
+
+    samples: int
+    undecided: int
+    qonnx_max_abs: float
+    qcdq_max_abs: float | None
+    reference_max_abs: float
+
+
+def check_agreement(
+    model: nn.Module, exported: Exported, inputs: NDArray[np.float32]
+) -> Agreement:
+    """Compare the Brevitas network with its exports, each run by its own tool.
+
+    Compared are QONNX (run by qonnx), QCDQ (by onnxruntime) and the float64 reference that
+    hardware is compared with.
+
+    Args:
+        model: the trained network.
+        exported: its files.
+        inputs: samples (N, *shape).
+
+    Raises:
+        HwflowError: a class differs, or a logit by more than `TOLERANCE`.
+    """
+    with torch.inference_mode():
+        wanted = model.eval()(torch.from_numpy(inputs)).numpy()
+    trace = Reference(exported.qonnx).run(inputs)
+    results = {"QONNX": _run_qonnx(exported.qonnx, inputs), "the float64 reference": trace.logits}
+    if exported.qcdq is not None:
+        results["QCDQ"] = _run_qcdq(exported.qcdq, inputs)
+    limit = TOLERANCE * max(1.0, float(np.abs(wanted).max()))
+    differing = np.any([_differs(wanted, got, limit) for got in results.values()], axis=0)
+    undecided = differing & (trace.margin < UNDECIDED)
+    for what, got in results.items():
+        _compare(what, wanted, got, limit, ~undecided)
+    greatest = {
+        what: float(np.abs(wanted - got)[~undecided].max(initial=0.0))
+        for what, got in results.items()
+    }
+    return Agreement(
+        samples=len(inputs),
+        undecided=int(undecided.sum()),
+        qonnx_max_abs=greatest["QONNX"],
+        qcdq_max_abs=greatest.get("QCDQ"),
+        reference_max_abs=greatest["the float64 reference"],
+    )
+
+
+def _differs(
+    wanted: NDArray[np.floating], got: NDArray[np.floating], limit: float
+) -> NDArray[np.bool_]:
+    """(N,) whether a logit differs by more than `limit`, or the class does (equal logits apart)."""
+    rows = np.arange(len(wanted))
+    behind = wanted.max(axis=1) - wanted[rows, got.argmax(axis=1)]
+    return (np.abs(wanted - got).max(axis=1) > limit) | (behind > limit)
+
+
+def _compare(
+    what: str,
+    wanted: NDArray[np.floating],
+    got: NDArray[np.floating],
+    limit: float,
+    decided: NDArray[np.bool_],
+) -> None:
+    wrong = np.flatnonzero(_differs(wanted, got, limit) & decided)
+    if len(wrong):
+        sample = int(wrong[0])
+        raise HwflowError(
+            f"{what} and the trained network differ in {len(wrong)} of {len(wanted)} samples: in"
+            f" sample {sample}, classes {got[sample].argmax()} and {wanted[sample].argmax()},"
+            f" logits up to {np.abs(wanted - got)[sample].max():.3g} apart",
+            hint="this is a defect of the export; please report it with the recipe",
+        )
+
+
+def _run_qonnx(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.core.onnx_exec import execute_onnx
+    from qonnx.transformation.change_batchsize import ChangeBatchSize
+    from qonnx.transformation.infer_shapes import InferShapes
+
+    model = ModelWrapper(str(path)).transform(ChangeBatchSize(len(inputs))).transform(InferShapes())
+    graph = model.graph
+    outputs = execute_onnx(model, {graph.input[0].name: inputs})
+    return outputs[graph.output[0].name]
+
+
+def _run_qcdq(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    import onnxruntime
+
+    model = onnx.load(str(path))
+    for value in (*model.graph.input, *model.graph.output):
+        if value.type.tensor_type.shape.dim:
+            value.type.tensor_type.shape.dim[0].dim_param = "N"
+    del model.graph.value_info[:]
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, {session.get_inputs()[0].name: inputs})[0]
