@@ -39,8 +39,10 @@ class Source:
         dotted = ".".join(str(key) for key in path)
         for given, called in self.given.items():
             shared = min(len(given), len(path))
-            if path and given[:shared] == path[:shared] and (
-                len(given) <= len(path) or path not in self.lines
+            if (
+                path
+                and given[:shared] == path[:shared]
+                and (len(given) <= len(path) or path not in self.lines)
             ):
                 return f"{called}: {dotted}"
         for length in range(len(path), 0, -1):

@@ -34,8 +34,17 @@ TRANSPARENT = (nn.Flatten, nn.Dropout, nn.Identity)
 ELEMENTWISE = (nn.BatchNorm1d, TensorNorm, Rescale)
 SUPPORTED = "Linear, BatchNorm1d, ReLU, Dropout, Flatten, Identity"
 _RELU = (torch.relu, F.relu, "relu", "relu_")
-_PASS = (torch.flatten, F.dropout, "flatten", "contiguous", "view", "reshape", "size", getattr,
-         operator.getitem)
+_PASS = (
+    torch.flatten,
+    F.dropout,
+    "flatten",
+    "contiguous",
+    "view",
+    "reshape",
+    "size",
+    getattr,
+    operator.getitem,
+)
 
 
 class QuantizeStage:
@@ -49,9 +58,7 @@ class QuantizeStage:
         train(quantized, settings, context)
         return StageOutcome(quantized.eval(), measure(quantized, context), structure)
 
-    def rebuild(
-        self, model: nn.Module, settings: Quantize, structure: dict[str, Any]
-    ) -> nn.Module:
+    def rebuild(self, model: nn.Module, settings: Quantize, structure: dict[str, Any]) -> nn.Module:
         """The quantized network, its linear layers with the values of `model`."""
         return quantize_network(model, settings, structure)
 
@@ -65,7 +72,9 @@ def input_structure(model: nn.Module, settings: Quantize, data: Dataset) -> dict
     """
     graph = trace(model)
     encoding = data.encoding
-    scaled = any(isinstance(m, Rescale | TensorNorm | nn.BatchNorm1d) for m in _before_linear(graph))
+    scaled = any(
+        isinstance(m, Rescale | TensorNorm | nn.BatchNorm1d) for m in _before_linear(graph)
+    )
     if encoding is not None and not scaled and encoding.minimum == 0 and encoding.offset == 0:
         bits = max(1, encoding.maximum.bit_length())
         if bits <= settings.input_bits:

@@ -54,9 +54,7 @@ class Stage(Protocol[Settings]):
         """Transform and train."""
         ...
 
-    def rebuild(
-        self, model: nn.Module, settings: Settings, structure: dict[str, Any]
-    ) -> nn.Module:
+    def rebuild(self, model: nn.Module, settings: Settings, structure: dict[str, Any]) -> nn.Module:
         """The transformed network without its trained values, to load a checkpoint into."""
         ...
 
@@ -66,7 +64,9 @@ def accuracy(model: nn.Module, data: Dataset, split: Split, batch: int = 1000) -
     model.eval()
     inputs = torch.from_numpy(data.floats(split))
     with torch.inference_mode():
-        labels = [model(inputs[i : i + batch]).argmax(1).numpy() for i in range(0, len(split), batch)]
+        labels = [
+            model(inputs[i : i + batch]).argmax(1).numpy() for i in range(0, len(split), batch)
+        ]
     return float(np.mean(np.concatenate(labels) == split.labels))
 
 

@@ -88,9 +88,7 @@ def _torchvision(spec: Torchvision, seed: int, base: Path | None) -> Dataset:
         images = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
         labels = np.asarray(found.targets, np.int64)
         if len(images) != len(labels) or not len(images):
-            raise _damaged(
-                spec.name, root, f"{len(images)} images, {len(labels)} labels"
-            )
+            raise _damaged(spec.name, root, f"{len(images)} images, {len(labels)} labels")
         return Split(np.ascontiguousarray(images), labels)
 
     return _dataset(spec.name, part(True), part(False), spec, seed, PIXELS)
@@ -158,7 +156,9 @@ def _npz(spec: Npz, seed: int, base: Path | None) -> Dataset:
     except FileNotFoundError as error:
         raise RequestError(f"{path}: no such file", hint="check data.file") from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise RequestError(f"{path}: is no whole .npz file: {error}", hint="write it again") from error
+        raise RequestError(
+            f"{path}: is no whole .npz file: {error}", hint="write it again"
+        ) from error
     train = _arrays(path, arrays, "x", "y")
     test = _arrays(path, arrays, "x_test", "y_test") if "x_test" in arrays else None
     encoding = None

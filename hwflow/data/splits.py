@@ -33,7 +33,9 @@ def divide(samples: Split, fraction: float, seed: int, what: str) -> tuple[Split
             f"{len(samples)} samples can't be divided with {fraction:g} of them for {what}",
             hint=f"change data.{what}, or give more samples",
         )
-    stratify = labels if counts.min() > 1 and min(part, len(samples) - part) >= len(counts) else None
+    stratify = (
+        labels if counts.min() > 1 and min(part, len(samples) - part) >= len(counts) else None
+    )
     rest, taken = train_test_split(
         np.arange(len(samples)), test_size=part, random_state=seed, stratify=stratify
     )

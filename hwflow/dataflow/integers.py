@@ -171,9 +171,7 @@ class _Builder:
         def function(n: Integers) -> Value:
             product = Quantized(n.astype(np.float64), scale, int(low.min()), int(high.max()))
             if node.op_type == "Gemm" and len(operands) > 2:
-                return evaluate(
-                    helper.make_node("Add", ["a", "b"], ["c"]), [product, operands[2]]
-                )
+                return evaluate(helper.make_node("Add", ["a", "b"], ["c"]), [product, operands[2]])
             return product
 
         return Wire(out, low, high, function, layer=index)
@@ -194,8 +192,9 @@ class _Builder:
         self._parameter(
             name, weights, integer_type(int(weights.min()), int(weights.max()), bipolar=bipolar)
         )
-        low, high = np.where(channels, -wire.high, wire.low), np.where(
-            channels, -wire.low, wire.high
+        low, high = (
+            np.where(channels, -wire.high, wire.low),
+            np.where(channels, -wire.low, wire.high),
         )
         self.types[wire.name] = integer_type(int(low.min()), int(high.max()))
 
@@ -224,9 +223,11 @@ class _Builder:
             self.steps[node.output[0]] = wire.name
             return replace(wire, function=function, nodes=(), layer=None)
         codes = (sample.minimum, sample.maximum)
-        as_codes = (lambda n: (quantized(n).codes.astype(np.int64) + 1) // 2) if (
-            sample.bipolar
-        ) else (lambda n: quantized(n).codes.astype(np.int64))
+        as_codes = (
+            (lambda n: (quantized(n).codes.astype(np.int64) + 1) // 2)
+            if (sample.bipolar)
+            else (lambda n: quantized(n).codes.astype(np.int64))
+        )
         span = (0, 1) if sample.bipolar else codes
         steps = step_thresholds(as_codes, wire.low, wire.high, span)
         self._negate(wire, steps.negate)
@@ -258,7 +259,10 @@ class _Builder:
         )
         width = len(wire.low)
         return Wire(
-            out, np.full(width, codes[0]), np.full(width, codes[1]), function,
+            out,
+            np.full(width, codes[0]),
+            np.full(width, codes[1]),
+            function,
             bipolar=sample.bipolar,
         )
 

@@ -70,7 +70,10 @@ def hardware_passes() -> list[tuple[str, list[Transformation]]]:
             ],
         ),
         ("rtl", [SpecialiseToRtl(), NameLayers()]),
-        ("widths", [MinimizeWeightBitWidth(), MinimizeAccumulatorWidth(), MinimizeWeightBitWidth()]),
+        (
+            "widths",
+            [MinimizeWeightBitWidth(), MinimizeAccumulatorWidth(), MinimizeWeightBitWidth()],
+        ),
     ]
 
 

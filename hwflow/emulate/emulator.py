@@ -62,9 +62,7 @@ class Emulator:
             for index, (_, tensor, _) in enumerate(self.layers)
         }
 
-    def _batches(
-        self, codes: NDArray[np.integer], *, keep: bool
-    ) -> Iterator[list[torch.Tensor]]:
+    def _batches(self, codes: NDArray[np.integer], *, keep: bool) -> Iterator[list[torch.Tensor]]:
         flat = codes.reshape(len(codes), -1)
         with torch.inference_mode():
             for start in range(0, len(flat), self.BATCH):

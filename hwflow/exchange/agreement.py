@@ -36,9 +36,7 @@ class Agreement:
     reference_max_abs: float
 
 
-def check_agreement(
-    model: nn.Module, exported: Exported, inputs: NDArray[np.float32]
-) -> Agreement:
+def check_agreement(model: nn.Module, exported: Exported, inputs: NDArray[np.float32]) -> Agreement:
     """Compare the Brevitas network with its exports, each run by its own tool.
 
     Compared are QONNX (run by qonnx), QCDQ (by onnxruntime) and the float64 reference that

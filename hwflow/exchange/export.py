@@ -55,7 +55,9 @@ def export(model: nn.Module, shape: tuple[int, ...], folder: Path) -> Exported:
         reason = _inexpressible(onnx.load(str(qonnx)))
         if reason is None:
             try:
-                export_onnx_qcdq(_copy(model), example, str(qcdq), opset_version=OPSET, dynamo=False)
+                export_onnx_qcdq(
+                    _copy(model), example, str(qcdq), opset_version=OPSET, dynamo=False
+                )
             except Exception as error:
                 reason = f"Brevitas can't export it: {error}"
     if reason is not None:

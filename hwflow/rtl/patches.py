@@ -121,8 +121,12 @@ PATCHES = (
     Patch("add_multi.sv", "as above", "LEAF_LOAD[i]", "leaf_load(i)"),
     Patch("add_multi.sv", "as above", "LEAF_LOAD[LIDX]", "leaf_load(LIDX)"),
     Patch("add_multi.sv", "as above", "LEAF_LOAD[RIDX]", "leaf_load(RIDX)"),
-    Patch("fifo.sv", "Verilator takes no constant function that returns a struct", _ABITS,
-          _ABITS_SCALARS),
+    Patch(
+        "fifo.sv",
+        "Verilator takes no constant function that returns a struct",
+        _ABITS,
+        _ABITS_SCALARS,
+    ),
     Patch(
         "thresholding.sv",
         "the first stage selects bits from high to low, which no open tool takes even where dead",

@@ -6,7 +6,9 @@ from typing import Any
 
 from hwflow.rtl.design import Design, Node
 
-HEADER = "// Written by hwflow. One AXI-stream in, one out; a transfer where valid and ready are high.\n"
+HEADER = (
+    "// Written by hwflow. One AXI-stream in, one out; a transfer where valid and ready are high.\n"
+)
 
 _NODE = """\
 {header}
@@ -170,4 +172,9 @@ def _instance(node: Node, source: str, sink: str) -> list[str]:
             monitors.append(f"	{_net('[31:0]', f'{node.name}_{wire}')}")
         pins[-1] += ","
         pins.append(f".count({node.name}_count), .maxcount({node.name}_maxcount)")
-    return [*monitors, f"	{node.module} {node.name}_i (", *(f"		{pin}" for pin in pins), "	);"]
+    return [
+        *monitors,
+        f"	{node.module} {node.name}_i (",
+        *(f"		{pin}" for pin in pins),
+        "	);",
+    ]

@@ -183,5 +183,8 @@ def _stream_table(design: Design) -> str:
         ]
     for index, fifo in enumerate(fifos):
         net = f"nets.{design.top}__DOT__{fifo}"
-        lines += [f"  fifos[{index}].count = {net}_count;", f"  fifos[{index}].high = {net}_maxcount;"]
+        lines += [
+            f"  fifos[{index}].count = {net}_count;",
+            f"  fifos[{index}].high = {net}_maxcount;",
+        ]
     return "\n".join([*lines, "}", ""])

@@ -1,0 +1,203 @@
+"""The comparison of all executions: software, emulator, RTL; and where they part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qonnx.core.modelwrapper import ModelWrapper
+
+from hwflow.data import Dataset
+from hwflow.emulate import Emulator
+from hwflow.errors import HwflowError
+from hwflow.exchange import Reference
+from hwflow.recipe import Stall
+from hwflow.simulate import SimulationResult, Simulator
+
+Codes = NDArray[np.int64]
+# Values of a differing layer that a message shows.
+SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where two executions part first: the layer, the sample and some values of both."""
+
+    layer: str
+    sample: int
+    expected: list[int]
+    got: list[int]
+
+    def __str__(self) -> str:
+        return (
+            f"first in layer {self.layer}, sample {self.sample}: expected {self.expected}, got"
+            f" {self.got}"
+        )
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One execution against the one before it."""
+
+    samples: int
+    accuracy: float
+    mismatches: int = 0
+    difference: Difference | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class RtlExecution:
+    """The RTL under one stall pattern."""
+
+    stall: Stall
+    execution: Execution
+    result: SimulationResult = field(repr=False)
+
+
+def accelerator_input(data: Dataset, inputs: NDArray[Any], network: Reference) -> Codes:
+    """The integers that the accelerator takes for inputs of a data set, (N, elements).
+
+    Integer data go in as they are. Real-valued data are quantized by the host, as the network's
+    first quantizer does it.
+    """
+    if data.encoding is not None:
+        return inputs.reshape(len(inputs), -1).astype(np.int64)
+    first = next(iter(network.run(inputs[:1]).codes))
+    return network.run(inputs).codes[first].reshape(len(inputs), -1)
+
+
+def verify_emulator(
+    network: Reference, model: ModelWrapper, quantizers: dict[str, str], data: Dataset
+) -> tuple[Execution, Execution]:
+    """Software (float64) and emulator on the whole test split.
+
+    Args:
+        network: the quantized network.
+        model: hardware graph.
+        quantizers: for each of the network's activation quantizers the tensor of `model` that
+            holds its codes.
+        data: its test split is used.
+
+    Returns:
+        What the software and what the emulator did; a mismatch is a sample whose class differs
+        or any of whose quantized activations does.
+    """
+    test = data.test
+    trace = network.run(data.floats(test, np.float64))
+    codes = accelerator_input(data, test.inputs, network)
+    layers = Emulator(model).run_layers(codes) | {model.graph.input[0].name: codes}
+    labels = trace.logits.argmax(axis=1)[:, None]
+    pairs = [
+        (tensor, trace.codes[name].reshape(len(test), -1), layers[tensor])
+        for name, tensor in quantizers.items()
+    ]
+    pairs.append(("label", labels, layers[model.graph.output[0].name]))
+    wrong = np.zeros(len(test), bool)
+    for _, expected, got in pairs:
+        wrong |= np.any(expected != got, axis=1)
+    names = {node.output[0]: node.name for node in model.graph.node}
+    difference = first_difference([(names.get(t, t), e, g) for t, e, g in pairs])
+    emulated = layers[model.graph.output[0].name][:, 0]
+    return (
+        Execution(len(test), float(np.mean(labels[:, 0] == test.labels))),
+        Execution(
+            len(test),
+            float(np.mean(emulated == test.labels)),
+            int(wrong.sum()),
+            difference,
+        ),
+    )
+
+
+def first_difference(layers: Sequence[tuple[str, Codes, Codes]]) -> Difference | None:
+    """The first sample that differs in the first layer (in order of computation) that does."""
+    for name, expected, got in layers:
+        wrong = np.flatnonzero(np.any(expected != got, axis=1))
+        if len(wrong):
+            sample = int(wrong[0])
+            places = np.flatnonzero(expected[sample] != got[sample])[:SHOWN]
+            return Difference(
+                name, sample, expected[sample, places].tolist(), got[sample, places].tolist()
+            )
+    return None
+
+
+def verify_rtl(
+    simulator: Simulator,
+    model: ModelWrapper,
+    codes: Codes,
+    labels: NDArray[np.int64],
+    stalls: Sequence[Stall],
+    seed: int,
+) -> list[RtlExecution]:
+    """The RTL against the emulator under each stall pattern.
+
+    Args:
+        simulator: of the complete accelerator.
+        model: the hardware graph that it was generated from.
+        codes: input integers (N, elements).
+        labels: (N,) the right classes.
+        stalls: patterns to simulate one after the other.
+        seed: of the stalls.
+    """
+    emulator = Emulator(model)
+    expected = emulator.run(codes)
+    executions = []
+    for number, stall in enumerate(stalls):
+        result = simulator.run(codes, stall=stall, seed=seed + number)
+        wrong = np.flatnonzero(np.any(result.outputs != expected, axis=1))
+        difference = None
+        if len(wrong):
+            difference = _locate(simulator, emulator, codes[: wrong[0] + 1], stall, seed + number)
+        executions.append(
+            RtlExecution(
+                stall,
+                Execution(
+                    len(codes),
+                    float(np.mean(result.outputs[:, 0] == labels)),
+                    len(wrong),
+                    difference,
+                ),
+                result,
+            )
+        )
+    return executions
+
+
+def _locate(
+    simulator: Simulator, emulator: Emulator, codes: Codes, stall: Stall, seed: int
+) -> Difference | None:
+    """Run again up to the first wrong frame, recording every stream, and compare layer by layer."""
+    streams = [s for s in simulator.design.streams if s.producer != "s_axis"]
+    result = simulator.run(codes, stall=stall, seed=seed, capture=[s.name for s in streams])
+    expected = emulator.run_layers(codes)
+    tensors = {name: tensor for name, tensor, _ in emulator.layers}
+    return first_difference(
+        [
+            (s.producer, expected[tensors[s.producer]], result.captured[s.name][: len(codes)])
+            for s in streams
+        ]
+    )
+
+
+def require(executions: Sequence[tuple[str, Execution]], rtl: Path) -> None:
+    """Fail unless every execution agrees.
+
+    Raises:
+        HwflowError: says which execution parts from the one before it, where, and the values.
+    """
+    for name, execution in executions:
+        if execution.mismatches:
+            raise HwflowError(
+                f"verification failed: {name} differs in {execution.mismatches} of"
+                f" {execution.samples} samples; {execution.difference}",
+                hint=f"this is a defect of hwflow or of FINN+; {rtl} reproduces it",
+            )
