@@ -40,9 +40,11 @@ def _sources(package: Path, room: str) -> list[Path]:
     folder, module = package / room, package / f"{room}.py"
     if module.is_file():
         return [module]
-    if not (folder / "__init__.py").is_file():
+    files = files_in(folder) if folder.is_dir() else ()
+    sources = [path for path in files if _is_source(path.relative_to(folder))]
+    if not sources:
         raise ValueError(f"hwflow has no package or module {room!r}")
-    return [path for path in files_in(folder) if _is_source(path.relative_to(folder))]
+    return sources
 
 
 def _is_source(path: Path) -> bool:

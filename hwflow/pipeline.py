@@ -351,10 +351,11 @@ def _listed(folder: Path, paths: Sequence[str]) -> str:
 
 
 def _interruption(end: BaseException) -> BaseException:
-    """The interruption itself, where a library (Lightning) turned it into an exit."""
+    """The first interruption of those that led to this one: libraries (Lightning) exit instead."""
+    first: BaseException = KeyboardInterrupt()
     error: BaseException | None = end
     while error is not None:
         if isinstance(error, KeyboardInterrupt):
-            return error
+            first = error
         error = error.__cause__ or error.__context__
-    return KeyboardInterrupt()
+    return first

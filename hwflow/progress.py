@@ -104,13 +104,13 @@ class _Row:
         self.state, self.seconds = event.kind, event.seconds
         self.note = "cached" if event.kind == "cached" else ""
 
-    def cells(self) -> tuple[Text | Spinner, Text, str, str]:
+    def cells(self) -> tuple[Text | Spinner, Text, str, Text]:
         if self.state == "started":
             elapsed = duration(time.monotonic() - self.started)
-            return self._spinner, Text(self.name, style="bold"), elapsed, self.note
+            return self._spinner, Text(self.name, style="bold"), elapsed, Text(self.note)
         mark, style = _MARKS[self.state]
         took = "" if self.seconds is None or self.state == "cached" else duration(self.seconds)
-        return Text(mark, style=style), Text(self.name, style=style), took, self.note
+        return Text(mark, style=style), Text(self.name, style=style), took, Text(self.note)
 
 
 def duration(seconds: float) -> str:

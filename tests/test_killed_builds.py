@@ -21,13 +21,14 @@ PACKAGE = Path(hwflow.__file__).parent
 
 # Every step reads the one before and writes 20 pieces, slowly, with a log of what happened.
 BUILD = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from hwflow.errors import HwflowError
 from hwflow.pipeline import Pipeline, Step
 from hwflow.processes import run_process
 
 run_dir, log = Path(sys.argv[1]), Path(sys.argv[2])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # Ignored in a shell's background.
 
 def say(text):
     with log.open("a") as file:
@@ -143,7 +144,7 @@ def test_killed_at_random_moments_finished_steps_are_never_redone(tmp_path: Path
 
 
 EVERYWHERE = """
-import shutil, signal
+import shutil
 
 WATCHED = {"open", "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "fcntl.lockf"}
 passed = 0
@@ -275,27 +276,35 @@ def test_children_end_with_the_build_and_it_resumes(tmp_path: Path, number: sign
     assert program.lines.count("begin a") == 1
 
 
-def test_exit_by_a_library_that_caught_ctrl_c_is_an_interruption(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_exit_by_a_library_that_caught_ctrl_c_is_an_interruption(tmp_path: Path, name: str) -> None:
     program = Program(
         tmp_path,
-        """
-import signal
-def train(folder, context):
+        f"""
+def fit():
     try:
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.{name})
         time.sleep(5)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         sys.exit(1)
 
-try:
-    build([Step("train", "train", train)])
-except KeyboardInterrupt:
-    print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+def train(folder, context):
+    try:
+        fit()
+    except SystemExit as error:
+        raise KeyboardInterrupt from error
+
+for run in (lambda folder, context: fit(), train):
+    try:
+        build([Step("train", "train", run)])
+    except KeyboardInterrupt as error:
+        print(type(error).__name__, signal.getsignal(signal.SIGINT).__name__)
 """,
     )
-    assert program.run() == "True\n"
-    assert program.lines[-1] == "interrupted train"
+    error = {"SIGINT": "KeyboardInterrupt", "SIGTERM": "Terminated"}[name]
+    assert program.run() == f"{error} default_int_handler\n" * 2
+    assert program.lines == ["started train", "interrupted train"] * 2
 
 
 # ----------------------------------------------------------------------- changes of the code
