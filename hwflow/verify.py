@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.data import Dataset
+from hwflow.dataflow.finn_setup import prepare_finn
 from hwflow.emulate import Emulator
-from hwflow.errors import HwflowError
 from hwflow.exchange import Reference
-from hwflow.recipe import Stall
+from hwflow.recipe import Stall, Verify
 from hwflow.simulate import SimulationResult, Simulator
 
 Codes = NDArray[np.int64]
@@ -188,16 +188,81 @@ def _locate(
     )
 
 
-def require(executions: Sequence[tuple[str, Execution]], rtl: Path) -> None:
-    """Fail unless every execution agrees.
+def verify(
+    data: Dataset,
+    *,
+    export: Path,
+    rtl: Path,
+    quantizers: dict[str, str],
+    simulator: Simulator | None,
+    settings: Verify,
+    seed: int,
+    note: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Compare software, emulator and RTL of a build.
 
-    Raises:
-        HwflowError: says which execution parts from the one before it, where, and the values.
+    Args:
+        data: whose test split is run.
+        export: folder with model.qonnx.onnx.
+        rtl: RTL folder, with hardware.onnx, the graph that it was generated from.
+        quantizers: see `verify_emulator`.
+        simulator: of the RTL; None leaves the RTL out.
+        settings: frames and stall patterns.
+        seed: of the stalls.
+        note: told how far it is.
+
+    Returns:
+        JSON: `software`, `emulator`, and with a simulator `rtl` (one entry a stall pattern) and
+        `performance` (measured without stalls).
     """
-    for name, execution in executions:
-        if execution.mismatches:
-            raise HwflowError(
-                f"verification failed: {name} differs in {execution.mismatches} of"
-                f" {execution.samples} samples; {execution.difference}",
-                hint=f"this is a defect of hwflow or of FINN+; {rtl} reproduces it",
-            )
+    prepare_finn()
+    network = Reference(export / "model.qonnx.onnx")
+    model = ModelWrapper(str(rtl / "hardware.onnx"))
+    note(f"software and emulator on {len(data.test)} samples")
+    software, emulator = verify_emulator(network, model, quantizers, data)
+    facts: dict[str, Any] = {"software": software.facts(), "emulator": emulator.facts()}
+    if simulator is None:
+        return facts
+    count = len(data.test) if settings.rtl_frames == "all" else settings.rtl_frames
+    codes = accelerator_input(data, data.test.inputs[:count], network)
+    note(f"RTL on {len(codes)} frames under {len(settings.stalls)} stall patterns")
+    labels = data.test.labels[:count]
+    executions = verify_rtl(simulator, model, codes, labels, settings.stalls, seed)
+    facts["rtl"] = [
+        {
+            "stall": e.stall.model_dump(),
+            **e.execution.facts(),
+            "cycles": e.result.total_cycles,
+            "cycles_per_frame": e.result.cycles_per_frame,
+        }
+        for e in executions
+    ]
+    free = next((e.result for e in executions if e.stall == Stall()), None)
+    facts["performance"] = _performance(free or simulator.run(codes[:20], seed=seed), simulator)
+    return facts
+
+
+def _performance(result: SimulationResult, simulator: Simulator) -> dict[str, Any]:
+    return {
+        "latency_cycles": result.latency_cycles,
+        "cycles_per_frame": result.cycles_per_frame,
+        "bound_cycles": simulator.design.bound_cycles,
+        "fifo_high_water": result.fifo_high_water,
+        "streams": {name: asdict(s) for name, s in result.streams.items()},
+    }
+
+
+def failures(facts: dict[str, Any]) -> list[str]:
+    """What a verification found wrong: one sentence for each execution that parts from the one
+    before it, with the first layer, sample and values."""
+    executions = [("the emulator", facts["emulator"])]
+    executions += [
+        (f"the RTL, stalled {e['stall']['source']}/{e['stall']['sink']} %,", e)
+        for e in facts.get("rtl", ())
+    ]
+    return [
+        f"{name} differs in {e['mismatches']} of {e['samples']} samples;"
+        f" {Difference(**e['difference']) if e['difference'] else 'where is not known'}"
+        for name, e in executions
+        if e["mismatches"]
+    ]

@@ -27,7 +27,9 @@ class WidenBipolar(Transformation):
             if types[1] == binary:
                 model.set_tensor_datatype(node.input[1], DataType["INT2"])
             producer = model.find_producer(node.input[0])
-            if types[0] == binary and producer is not None:
+            if types[0] == binary and producer is None:
+                model.set_tensor_datatype(node.input[0], DataType["INT2"])
+            elif types[0] == binary:
                 thresholds = model.get_initializer(producer.input[1])
                 model.set_initializer(producer.input[1], np.repeat(thresholds, 2, axis=1))
                 step = getCustomOp(producer)

@@ -81,32 +81,59 @@ def integer_type(low: int, high: int, *, bipolar: bool = False) -> Any:
 class _Builder:
     """Builds the integer graph of one network."""
 
-    def __init__(self, reference: Reference, code: InputCode) -> None:
+    def __init__(self, reference: Reference, code: InputCode | None) -> None:
         self.reference = reference
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, tuple[NDArray[Any], Any]] = {}
-        self.types: dict[str, Any] = {INPUT: integer_type(code.minimum, code.maximum)}
+        self.types: dict[str, Any] = {}
         self.widths: dict[str, int] = {}
-        features = int(np.prod([d.dim_value for d in self._input_shape()][1:]))
-        self.widths[INPUT] = features
-        scale, offset = float(np.float32(code.scale)), float(np.float32(code.offset))
-        self.first = Wire(
-            INPUT,
-            np.full(features, code.minimum),
-            np.full(features, code.maximum),
-            lambda n: n * scale + offset,
-        )
         self.steps: dict[str, str] = {}
+        dimensions = reference.model.graph.input[0].type.tensor_type.shape.dim
+        self.features = int(np.prod([d.dim_value for d in dimensions][1:]))
+        self.wires: dict[str, Wire] = {}
+        self.todo = list(reference.nodes)
+        if code is None:
+            self._start_after_quantizer()
+        else:
+            scale, offset = float(np.float32(code.scale)), float(np.float32(code.offset))
+            self._start(
+                reference.input, code.minimum, code.maximum, lambda n: n * scale + offset
+            )
 
-    def _input_shape(self) -> list[Any]:
-        return list(self.reference.model.graph.input[0].type.tensor_type.shape.dim)
+    def _start(
+        self, tensor: str, minimum: int, maximum: int, function: Callable[[Integers], Value]
+    ) -> None:
+        """Begin at `tensor` of the network, whose integers the accelerator takes."""
+        low, high = np.full(self.features, minimum), np.full(self.features, maximum)
+        self.widths[INPUT] = self.features
+        # Multipliers take no fewer than two bits.
+        self.types[INPUT] = integer_type(minimum, max(maximum, 2))
+        self.wires[tensor] = Wire(INPUT, low, high, function)
+
+    def _start_after_quantizer(self) -> None:
+        """Begin behind the first quantizer, which the host computes."""
+        shape = [1, self.features]
+        first = next(n for n in self.todo if n.op_type in QUANTIZERS)
+        sample = evaluate(first, self.reference.operands(first, {first.input[0]: np.zeros(shape)}))
+        assert isinstance(sample, Quantized)
+        self.todo = self.todo[self.todo.index(first) + 1 :]
+        self.steps[first.output[0]] = INPUT
+        self._start(
+            first.output[0],
+            sample.minimum,
+            sample.maximum,
+            lambda n: Quantized(
+                n.astype(np.float64), sample.scale, sample.minimum, sample.maximum, sample.bipolar
+            ),
+        )
+        if sample.bipolar:
+            self.types[INPUT] = integer_type(-1, 1, bipolar=True)
 
     def build(self) -> ModelWrapper:
         """The integer graph, with qonnx datatypes on every tensor."""
-        wires = {self.reference.input: self.first}
-        for node in self.reference.nodes:
-            wires[node.output[0]] = self._translate(node, wires)
-        self._select_label(wires[self.reference.output])
+        for node in self.todo:
+            self.wires[node.output[0]] = self._translate(node, self.wires)
+        self._select_label(self.wires[self.reference.output])
         return self._model()
 
     def _translate(self, node: onnx.NodeProto, wires: dict[str, Wire]) -> Wire:
@@ -360,12 +387,13 @@ class _Builder:
         return model
 
 
-def to_integers(reference: Reference, code: InputCode) -> tuple[ModelWrapper, dict[str, str]]:
+def to_integers(reference: Reference, code: InputCode | None) -> tuple[ModelWrapper, dict[str, str]]:
     """Translate a network to integers.
 
     Args:
         reference: the quantized network.
-        code: what the integers at the input mean.
+        code: what the integers at the input mean; None: they are the codes of the network's first
+            quantizer, which the host computes.
 
     Returns:
         The integer graph (input `codes` (1, features), output `label` (1, 1)), and for each

@@ -79,7 +79,7 @@ def hardware_passes() -> list[tuple[str, list[Transformation]]]:
 
 def lower(
     network: Path,
-    code: InputCode,
+    code: InputCode | None,
     hardware: Hardware,
     board: Board,
     *,
@@ -90,7 +90,8 @@ def lower(
 
     Args:
         network: QONNX file, cleaned.
-        code: meaning of the integers that the accelerator takes.
+        code: meaning of the integers that the accelerator takes; None: the codes of the network's
+            first quantizer.
         hardware: what the recipe asks for.
         board: gives the default clock.
         base: folder that `hardware.folding` is relative to.
