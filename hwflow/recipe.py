@@ -92,9 +92,12 @@ class Mlp(Section):
 
 class FcPreset(Section):
     """BNN-PYNQ's fully connected networks: input 2x-1, three hidden layers of 64 (tfc), 256
-    (sfc) or 1024 (lfc) neurons with batch norm and dropout 0.2, no biases."""
+    (sfc) or 1024 (lfc) neurons with batch norm and dropout, no biases."""
 
     name: Literal["tfc", "sfc", "lfc"]
+    dropout: float = Field(
+        0.2, ge=0, lt=1, description="Dropout probability at the input and after each layer."
+    )
 
 
 class PythonNetwork(Section):

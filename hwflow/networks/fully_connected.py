@@ -76,13 +76,13 @@ def build_mlp(spec: Mlp, shape: tuple[int, ...], classes: int) -> nn.Module:
 def build_fc(spec: FcPreset, shape: tuple[int, ...], classes: int) -> nn.Module:
     """(N, *shape) with values in [0, 1] to logits (N, classes)."""
     width, inputs = FC_WIDTHS[spec.name], math.prod(shape)
-    layers: list[nn.Module] = [nn.Flatten(), Rescale(2.0, -1.0), nn.Dropout(0.2)]
+    layers: list[nn.Module] = [nn.Flatten(), Rescale(2.0, -1.0), nn.Dropout(spec.dropout)]
     for _ in range(3):
         layers += [
             nn.Linear(inputs, width, bias=False),
             nn.BatchNorm1d(width),
             nn.ReLU(),
-            nn.Dropout(0.2),
+            nn.Dropout(spec.dropout),
         ]
         inputs = width
     layers += [nn.Linear(inputs, classes, bias=False), TensorNorm()]
