@@ -20,7 +20,7 @@ def code_version(
     byte code and hidden files.
 
     Args:
-        rooms: names in hwflow, such as `compress` or `recipe`.
+        rooms: names in hwflow, such as `compress`, `recipe` or `exchange/reference`.
         distributions: names of installed distributions, such as `torch`.
         package: folder of the hwflow package.
 

@@ -33,6 +33,8 @@ from hwflow.step_records import (
     strange_files,
 )
 
+KEPT = "kept"  # Folder for files that were found in the folder of a step, and are not the step's.
+
 EventKind = Literal[
     "cached",  # the step had finished in an earlier build
     "damaged",  # what it wrote is not as it was; text names the files; the step runs again
@@ -176,7 +178,8 @@ def _check(steps: Sequence[Step]) -> None:
         folder = PurePosixPath(step.folder)
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", step.name) or step.name in names:
             raise ValueError(f"{step.name!r} is no name for a step, or another step has it")
-        if not folder.parts or folder.is_absolute() or folder.parts[0] in {"..", OWN}:
+        reserved = {"..", OWN, KEPT} & set(folder.parts)
+        if not folder.parts or folder.is_absolute() or reserved:
             raise ValueError(f"step {step.name}: {step.folder!r} is no folder in a run directory")
         if any(folder.is_relative_to(f) or f.is_relative_to(folder) for f in folders):
             raise ValueError(f"step {step.name}: another step writes in {step.folder}")
@@ -205,9 +208,9 @@ class _Build:
                     shutil.rmtree(self.own / folder, ignore_errors=True)
                 (self.own / folder).mkdir(exist_ok=True)
             self._remove_leftovers({step.name: step.folder for step in all_steps})
-            if force:
-                for step in steps:
-                    _remove(self._record_of(step.name))
+            for step in steps if force else ():
+                self._keep_strangers(_known(self._record_of(step.name)))
+                _remove(self._record_of(step.name))
         for step in steps:
             causes = self._causes(step)
             with disk_errors(self.run_dir, f"checking step {step.name}"):
@@ -226,7 +229,7 @@ class _Build:
         return {
             "settings": value_hash([step.folder, step.settings]),
             "code": code_version(step.rooms, step.distributions),
-            **{name: self.done[name].outcome for name in step.after},
+            **{f"step {name}": self.done[name].outcome for name in step.after},
         }
 
     def _finished(self, step: Step, causes: dict[str, str]) -> tuple[StepRecord | None, str]:
@@ -257,22 +260,22 @@ class _Build:
     def _remove_leftovers(self, places: Mapping[str, str]) -> None:
         """Remove what an earlier build left in places where this one has no such step."""
         for path in sorted((self.own / "steps").glob("*.json")):
-            with contextlib.suppress(ValueError):  # Without a record nobody knows whose files.
-                record = load_record(path)
-                if record is None or places.get(path.stem) == record.folder:
-                    continue
+            record = _known(path)
+            if record is not None and places.get(path.stem) != record.folder:
                 self._keep_strangers(record)
                 _remove(self.run_dir / record.folder)
                 self._tell("removed", path.stem, record.folder)
                 path.unlink()
 
-    def _keep_strangers(self, record: StepRecord) -> None:
+    def _keep_strangers(self, record: StepRecord | None) -> None:
         """Move files that are not the step's out of its folder: they are no part of the run."""
+        if record is None:
+            return
         folder = self.run_dir / record.folder
         strangers = strange_files(folder, record)
         if not strangers:
             return
-        kept = self.run_dir / "kept" / time.strftime("%Y%m%d-%H%M%S") / record.folder
+        kept = self.run_dir / KEPT / time.strftime("%Y%m%d-%H%M%S") / record.folder
         for path in strangers:
             (kept / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).rename(kept / path)
@@ -336,6 +339,14 @@ class _Build:
         took = "" if seconds is None else f" ({seconds:.1f} s)"
         logging.getLogger(__name__).info("%s: %s %s%s", step, kind, text, took)
         self.on_event(Event(kind, step, text, seconds))
+
+
+def _known(path: Path) -> StepRecord | None:
+    """A record, if there is a sound one."""
+    try:
+        return load_record(path)
+    except ValueError:
+        return None
 
 
 def _remove(path: Path) -> None:

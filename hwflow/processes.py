@@ -104,7 +104,7 @@ def run_process(
     if code is None:
         last = "\n".join(text.splitlines()[-5:])
         raise ToolError(f"{Path(command[0]).name} did not finish within {timeout:g} s\n{last}")
-    return Finished(code, text, seconds)
+    return Finished(code if code >= 0 else 128 - code, text, seconds)
 
 
 def _executable(name: Argument, cwd: Path | None, env: Mapping[str, str], hint: str) -> str:

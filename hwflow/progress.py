@@ -67,7 +67,8 @@ class Progress:
 
     def _say(self, event: Event) -> None:
         took = "" if event.seconds is None else f" ({duration(event.seconds)})"
-        text = f": {event.text}" if event.text else ""
+        # Why a step failed is said by whoever catches the error.
+        text = f": {event.text}" if event.text and event.kind != "failed" else ""
         style = "yellow" if event.kind in {"damaged", "kept", "interrupted"} else ""
         self._console.print(
             Text(f"{event.step} {event.kind}{took}{text}", style=style), soft_wrap=True

@@ -20,6 +20,9 @@ from hwflow.errors import HwflowError, RequestError
 
 OWN = ".hwflow"  # What a build needs to continue: records, lock, caches, unfinished work.
 
+# Who has the lock. Not in the locked file, because a process that closes that anywhere unlocks it.
+HOLDER = "holder.json"
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG}
 _LEFTOVER = 1 << 20  # bytes; with fewer free, a library's failure is taken for a full disk
@@ -52,17 +55,16 @@ def claim(run_dir: Path, title: str = "") -> Iterator[None]:
         return
     with disk_errors(run_dir, "starting"):
         _adopt(run_dir)
-        lock = run_dir / OWN / "lock"
         if _holders.setdefault(run_dir, me) != me:
-            raise _occupied(run_dir, lock)
+            raise _occupied(run_dir)
         try:
-            file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+            file = os.open(run_dir / OWN / "lock", os.O_RDWR | os.O_CREAT, 0o666)
         except BaseException:
             del _holders[run_dir]
             raise
     try:
         with disk_errors(run_dir, "starting"):
-            _lock(file, run_dir, lock)
+            _lock(file, run_dir)
             _entitle(run_dir, title)
         yield
     finally:
@@ -84,26 +86,30 @@ def _adopt(run_dir: Path) -> None:
     own.mkdir(parents=True, exist_ok=True)
 
 
-def _lock(file: int, run_dir: Path, lock: Path) -> None:
+def _lock(file: int, run_dir: Path) -> None:
     try:
         # Not flock: that lock would live on in a forked worker when this process is killed.
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
-        raise _occupied(run_dir, lock) from None
+        raise _occupied(run_dir) from None
+    except OSError as error:
+        raise HwflowError(
+            f"the file system of {run_dir} cannot lock files: {error.strerror}",
+            hint="choose a folder on a local disk with --out",
+        ) from error
     holder = {
         "pid": os.getpid(),
         "host": platform.node(),
         "started": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
-    os.ftruncate(file, 0)
-    os.pwrite(file, json.dumps(holder).encode(), 0)
+    write_whole(run_dir / OWN / HOLDER, json.dumps(holder).encode())
 
 
-def _occupied(run_dir: Path, lock: Path) -> HwflowError:
+def _occupied(run_dir: Path) -> HwflowError:
     try:
-        holder = json.loads(lock.read_text())
+        holder = json.loads((run_dir / OWN / HOLDER).read_text())
         who = f" (process {holder['pid']} on {holder['host']}, started {holder['started']})"
-    except (OSError, ValueError):  # The holder is just writing it.
+    except (OSError, ValueError):  # It is just about to be written, for the first time.
         who = ""
     return HwflowError(
         f"another build{who} is running in {run_dir}",
@@ -126,6 +132,10 @@ def _entitle(run_dir: Path, title: str) -> None:
 # -------------------------------------------------------------------------- refusals of the disk
 
 
+class DiskError(HwflowError):
+    """The disk is full, or the folder cannot be written."""
+
+
 @contextlib.contextmanager
 def disk_errors(run_dir: Path, doing: str) -> Iterator[None]:
     """Turn a full or write-protected disk into an error that says where and what to do.
@@ -137,20 +147,22 @@ def disk_errors(run_dir: Path, doing: str) -> Iterator[None]:
         doing: what needs the disk, as in "while {doing}".
 
     Raises:
-        HwflowError: no space, or no permission to write in the folder.
+        DiskError: no space, or no permission to write in the folder.
     """
     try:
         yield
+    except DiskError:
+        raise
     except Exception as error:
         reason = _full(error, run_dir)
         if reason is not None:
             place, free = _scarcest(run_dir)
-            raise HwflowError(
+            raise DiskError(
                 f"no space left in {place} while {doing}: {reason}, {_bytes(free)} free",
                 hint="make room and run the same command again; finished steps are kept",
             ) from error
         if isinstance(error, OSError) and _refuses(error, run_dir):
-            raise HwflowError(
+            raise DiskError(
                 f"cannot write in {run_dir} while {doing}: {error.strerror}: {error.filename}",
                 hint="choose a folder that you may write in with --out",
             ) from error

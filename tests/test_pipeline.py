@@ -82,7 +82,7 @@ def test_changed_settings_rerun_the_step_and_what_reads_it(tmp_path: Path) -> No
     build(tmp_path, chain(a="1", b="2", c="3"))
     recorder = build(tmp_path, chain(a="1", b="two", c="3"))
     assert recorder.ran == ["b", "c"]
-    assert [e.text for e in recorder.of("started")] == ["settings changed", "b changed"]
+    assert [e.text for e in recorder.of("started")] == ["settings changed", "step b changed"]
     assert (tmp_path / "c/out.txt").read_text() == "3two1"
 
 
@@ -228,6 +228,8 @@ def test_steps_may_swap_folders(tmp_path: Path) -> None:
         [("a", "/x", ())],
         [("a", ".", ())],
         [("a", ".hwflow", ())],
+        [("a", "kept", ())],
+        [("a", "x/../../y", ())],
         [("a/b", "x", ())],
     ],
 )
@@ -311,6 +313,9 @@ def test_strange_files_are_moved_never_deleted(tmp_path: Path) -> None:
     assert "a/deep/notes.txt" in recorder.of("kept")[0].text
     assert not (tmp_path / "a/deep/notes.txt").exists()
     assert [p.read_text() for p in tmp_path.glob("kept/*/a/deep/notes.txt")] == ["my notes"]
+    (tmp_path / "b/more.txt").write_text("more notes")
+    build(tmp_path, steps, force=True)
+    assert [p.read_text() for p in tmp_path.glob("kept/*/b/more.txt")] == ["more notes"]
 
 
 # ----------------------------------------------------------------------------- random DAGs

@@ -62,25 +62,27 @@ def test_claim_again_in_the_same_thread_only(tmp_path: Path) -> None:
         thread.start()
         thread.join()
         assert f"process {os.getpid()} on " in str(errors[0])
+        assert refused_in_child(tmp_path), "the refusal has undone the lock"
     with claim(tmp_path):
         pass
 
 
-def test_forked_worker_neither_gets_nor_drops_the_claim(tmp_path: Path) -> None:
-    def refused_in_child() -> bool:
-        child = os.fork()
-        if child == 0:
-            try:
-                with claim(tmp_path):
-                    os._exit(0)
-            except HwflowError:
-                os._exit(7)
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+def refused_in_child(folder: Path) -> bool:
+    child = os.fork()
+    if child == 0:
+        try:
+            with claim(folder):
+                os._exit(0)
+        except HwflowError:
+            os._exit(7)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
+
+def test_forked_worker_neither_gets_nor_drops_the_claim(tmp_path: Path) -> None:
     with claim(tmp_path):
-        assert refused_in_child()
-        assert refused_in_child()
-    assert not refused_in_child()
+        assert refused_in_child(tmp_path)
+        assert refused_in_child(tmp_path)
+    assert not refused_in_child(tmp_path)
 
 
 def in_child_without_privileges(folder: Path) -> str:
@@ -141,6 +143,13 @@ def test_full_disk_is_recognised_in_any_error(tmp_path: Path, run: object) -> No
         Pipeline(tmp_path, [Step("a", "a", run)]).execute()
     assert "No space left on device" in str(error.value)
     assert "finished steps are kept" in str(error.value)
+
+
+def test_full_disk_is_said_once(tmp_path: Path) -> None:
+    steps = [Step("a", "a", writing_to_full_device)]
+    with pytest.raises(HwflowError) as error, disk_errors(tmp_path, "reporting"):
+        Pipeline(tmp_path, steps).execute()
+    assert str(error.value).count("no space left in") == 1
 
 
 def test_other_errors_pass(tmp_path: Path) -> None:
