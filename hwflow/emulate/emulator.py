@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -63,7 +64,7 @@ class Emulator:
         }
 
     def _batches(self, codes: NDArray[np.integer], *, keep: bool) -> Iterator[list[torch.Tensor]]:
-        flat = codes.reshape(len(codes), -1)
+        flat = codes.reshape(len(codes), math.prod(codes.shape[1:]))
         with torch.inference_mode():
             for start in range(0, len(flat), self.BATCH):
                 value = torch.from_numpy(np.ascontiguousarray(flat[start : start + self.BATCH]))

@@ -94,7 +94,7 @@ class Steps:
         self.kind = torch.float32 if magnitude < EXACT[torch.float32] else torch.float64
         self.few = thresholds.shape[1] <= FEW_STEPS
         columns = thresholds.T if self.few else thresholds
-        self.thresholds = torch.as_tensor(np.ascontiguousarray(columns), dtype=self.kind)
+        self.thresholds = torch.as_tensor(columns.copy(), dtype=self.kind)
         self.base, self.factor = base, factor
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
