@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import lightning
@@ -21,7 +22,10 @@ from hwflow.data import Dataset, Split
 from hwflow.errors import HwflowError
 from hwflow.recipe import Training
 
-_OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+# Multiply-accumulates of a step from which on threads pay.
+SHARED_WORK = 2e7
+
+_OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
     "sgd": torch.optim.SGD,
@@ -147,10 +151,24 @@ def train(model: nn.Module, settings: Training, context: StageContext) -> None:
             log_every_n_steps=50,
             deterministic="warn",
         )
-        _fit(trainer, classifier, batches, validation)
+        with _threads(model, settings.batch_size):
+            _fit(trainer, classifier, batches, validation)
     state = torch.load(best.best_model_path, weights_only=True, map_location="cpu")["state_dict"]
     classifier.cpu().load_state_dict(state)
     model.eval()
+
+
+@contextlib.contextmanager
+def _threads(model: nn.Module, batch: int) -> Iterator[None]:
+    """One thread for small networks: sharing out so little work takes longer than doing it."""
+    before = torch.get_num_threads()
+    parameters = sum(p.numel() for p in model.parameters())
+    if parameters * batch < SHARED_WORK:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _fit(
