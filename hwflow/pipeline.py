@@ -50,12 +50,21 @@ EventKind = Literal[
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a step; `seconds` since it started, when it has ended."""
+    """Something that happened to a step.
+
+    Attributes:
+        seconds: since it started, when it has ended.
+        fraction: how much of its work is done, in [0, 1], where a note can tell.
+    """
 
     kind: EventKind
     step: str
     text: str = ""
     seconds: float | None = None
+    fraction: float | None = None
+
+
+Note = Callable[[str, float | None], None]
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,7 @@ class Context:
     facts: Mapping[str, dict[str, Any]]
     cache: Path
     _scratch: Path
-    _note: Callable[[str], None]
+    _note: Note
 
     def scratch(self, name: str) -> Path:
         """A folder of the step's own that outlives a kill, for work to continue from.
@@ -85,9 +94,9 @@ class Context:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def note(self, text: str) -> None:
-        """Say how far the step is, in a few words."""
-        self._note(text)
+    def note(self, text: str, fraction: float | None = None) -> None:
+        """Say how far the step is, in a few words and, where it is known, a number in [0, 1]."""
+        self._note(text, fraction)
 
 
 @dataclass(frozen=True)
@@ -315,7 +324,7 @@ class _Build:
             facts={name: self.done[name].facts for name in step.after},
             cache=self.own / "cache",
             _scratch=current,
-            _note=lambda text: self._tell("note", step.name, text),
+            _note=lambda text, fraction: self._tell("note", step.name, text, fraction=fraction),
         )
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -334,11 +343,16 @@ class _Build:
             raise
 
     def _tell(
-        self, kind: EventKind, step: str, text: str = "", seconds: float | None = None
+        self,
+        kind: EventKind,
+        step: str,
+        text: str = "",
+        seconds: float | None = None,
+        fraction: float | None = None,
     ) -> None:
         took = "" if seconds is None else f" ({seconds:.1f} s)"
         logging.getLogger(__name__).info("%s: %s %s%s", step, kind, text, took)
-        self.on_event(Event(kind, step, text, seconds))
+        self.on_event(Event(kind, step, text, seconds, fraction))
 
 
 def _known(path: Path) -> StepRecord | None:

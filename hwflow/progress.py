@@ -7,8 +7,9 @@ import time
 from collections.abc import Sequence
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +23,9 @@ _MARKS = {
     "failed": ("✗", "bold red"),
     "interrupted": ("■", "yellow"),
 }
+
+
+_BAR = 20  # columns
 
 
 class Progress:
@@ -79,6 +83,7 @@ class Progress:
         table.add_column(width=1)
         table.add_column(no_wrap=True)
         table.add_column(justify="right", no_wrap=True)
+        table.add_column(width=_BAR)
         table.add_column(style="dim", no_wrap=True, overflow="ellipsis", ratio=1)
         for row in self._rows.values():
             table.add_row(*row.cells())
@@ -92,26 +97,30 @@ class _Row:
         self.name = name
         self.state = "pending"
         self.note = ""
+        self.fraction: float | None = None
         self.started = 0.0
         self.seconds: float | None = None
         self._spinner = Spinner("dots", style="cyan")
 
     def update(self, event: Event) -> None:
         if event.kind == "note":
-            self.note = event.text
+            self.note, self.fraction = event.text, event.fraction
             return
         if event.kind == "started":
             self.started = time.monotonic()
         self.state, self.seconds = event.kind, event.seconds
         self.note = "cached" if event.kind == "cached" else ""
 
-    def cells(self) -> tuple[Text | Spinner, Text, str, Text]:
+    def cells(self) -> tuple[RenderableType, ...]:
         if self.state == "started":
             elapsed = duration(time.monotonic() - self.started)
-            return self._spinner, Text(self.name, style="bold"), elapsed, Text(self.note)
+            bar: RenderableType = ""
+            if self.fraction is not None:
+                bar = ProgressBar(total=1.0, completed=self.fraction, width=_BAR)
+            return self._spinner, Text(self.name, style="bold"), elapsed, bar, Text(self.note)
         mark, style = _MARKS[self.state]
         took = "" if self.seconds is None or self.state == "cached" else duration(self.seconds)
-        return Text(mark, style=style), Text(self.name, style=style), took, Text(self.note)
+        return Text(mark, style=style), Text(self.name, style=style), took, "", Text(self.note)
 
 
 def duration(seconds: float) -> str:

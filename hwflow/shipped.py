@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent
 
 
 def folder(kind: str) -> Path:
-    """Folder of the shipped `recipes` or `boards`: in the source tree, or installed beside the code.
+    """Folder of the shipped `recipes` or `boards`: in the source tree, or inside the package.
 
     Raises:
         HwflowError: the installation lacks the folder.

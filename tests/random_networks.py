@@ -32,7 +32,8 @@ class Case:
 
     def inputs(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
         """The real values that the codes mean."""
-        return codes * float(np.float32(self.code.scale)) + float(np.float32(self.code.offset))
+        scale, offset = np.float32(self.code.scale), np.float32(self.code.offset)
+        return codes.astype(np.float64) * float(scale) + float(offset)
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,11 @@ def build_case(
     if identity:
         code = InputCode(scale, 0.0, 0, maximum)
         tensor = graph.quant("input", scale=scale, bits=input_bits, signed=False)
-        low, step = 0, np.float32(scale)
+        step = float(np.float32(scale))
     else:
         code = InputCode(2 * scale, -1.0, 0, maximum)
-        step = np.float32(1.0 if input_bits == 1 else 1 / (2 ** (input_bits - 1) - 0.5))
-        tensor = graph.activation("input", float(step), input_bits, signed=True)
+        step = float(np.float32(1.0 if input_bits == 1 else 1 / (2 ** (input_bits - 1) - 0.5)))
+        tensor = graph.activation("input", step, input_bits, signed=True)
     width, magnitude = features, 1.0
     for spec in hidden:
         tensor = graph.linear(
@@ -105,10 +106,8 @@ def build_case(
             tensor, spread = graph.batch_norm(tensor, spec.width, spread), 1.5
         top = 2.0 ** np.rint(np.log2(spread)) if spec.power_of_two else spread
         steps = max(1, 2 ** (spec.activation_bits - spec.signed) - 1)
-        step = top / (steps + 1 if spec.power_of_two else steps)
-        tensor = graph.activation(
-            tensor, float(np.float32(step)), spec.activation_bits, spec.signed
-        )
+        step = float(np.float32(top / (steps + 1 if spec.power_of_two else steps)))
+        tensor = graph.activation(tensor, step, spec.activation_bits, spec.signed)
         width, magnitude = spec.width, float(top)
     last_bits = hidden[-1].weight_bits
     graph.linear(

@@ -13,8 +13,8 @@ import operator
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import fx, nn
+from torch.nn import functional
 
 from hwflow.compress.quantizers import (
     input_quantizer,
@@ -33,10 +33,10 @@ from hwflow.recipe import Quantize
 TRANSPARENT = (nn.Flatten, nn.Dropout, nn.Identity)
 ELEMENTWISE = (nn.BatchNorm1d, TensorNorm, Rescale)
 SUPPORTED = "Linear, BatchNorm1d, ReLU, Dropout, Flatten, Identity"
-_RELU = (torch.relu, F.relu, "relu", "relu_")
+_RELU = (torch.relu, functional.relu, "relu", "relu_")
 _PASS = (
     torch.flatten,
-    F.dropout,
+    functional.dropout,
     "flatten",
     "contiguous",
     "view",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -24,12 +24,19 @@ Settings = TypeVar("Settings", bound=Section, contravariant=True)
 
 @dataclass(frozen=True)
 class StageContext:
-    """What a stage works with: data, the recipe's seed, its folder for logs and checkpoints."""
+    """What a stage works with.
+
+    Attributes:
+        data: its splits.
+        seed: the recipe's.
+        folder: for logs and checkpoints.
+        note: told how far it is, in words and as a fraction of the work.
+    """
 
     data: Dataset
     seed: int
     folder: Path
-    progress: bool = True
+    note: Callable[[str, float | None], None] = lambda text, fraction: None
 
 
 @dataclass
@@ -71,13 +78,11 @@ def accuracy(model: nn.Module, data: Dataset, split: Split, batch: int = 1000) -
 
 
 def save_checkpoint(folder: Path, outcome: StageOutcome) -> None:
-    """Write weights (safetensors) and what else describes the network (JSON), whole or not at all."""
+    """Write weights (safetensors) and what else describes the network (JSON)."""
     state = {k: v.detach().clone().contiguous() for k, v in outcome.model.state_dict().items()}
     header = {"structure": outcome.structure, "metrics": outcome.metrics}
-    save_file(state, folder / f"{WEIGHTS}.part")
-    os.replace(folder / f"{WEIGHTS}.part", folder / WEIGHTS)
-    (folder / f"{HEADER}.part").write_text(json.dumps(header, indent=1))
-    os.replace(folder / f"{HEADER}.part", folder / HEADER)
+    save_file(state, folder / WEIGHTS)
+    (folder / HEADER).write_text(json.dumps(header, indent=1))
 
 
 def load_checkpoint(

@@ -12,7 +12,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
@@ -112,6 +112,18 @@ class Classifier(lightning.LightningModule):
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
 
+class _Teller(Callback):
+    """Says after each epoch how far training is."""
+
+    def __init__(self, context: StageContext) -> None:
+        self.context = context
+
+    def on_validation_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        done, all_ = trainer.current_epoch + 1, trainer.max_epochs or 1
+        found = module.right / module.seen
+        self.context.note(f"epoch {done} of {all_}, validation {found:.2%}", done / all_)
+
+
 def train(model: nn.Module, settings: Training, context: StageContext) -> None:
     """Train a network in place, and leave it with the weights that did best on validation.
 
@@ -143,9 +155,9 @@ def train(model: nn.Module, settings: Training, context: StageContext) -> None:
             max_epochs=settings.epochs,
             accelerator="auto",
             devices=1,
-            callbacks=[best],
+            callbacks=[best, _Teller(context)],
             logger=TensorBoardLogger(context.folder, name="tensorboard", version=""),
-            enable_progress_bar=context.progress,
+            enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             log_every_n_steps=50,

@@ -96,9 +96,11 @@ class _Builder:
             self._start_after_quantizer()
         else:
             scale, offset = float(np.float32(code.scale)), float(np.float32(code.offset))
-            self._start(
-                reference.input, code.minimum, code.maximum, lambda n: n * scale + offset
-            )
+
+            def real(codes: Integers) -> Value:
+                return codes.astype(np.float64) * scale + offset
+
+            self._start(reference.input, code.minimum, code.maximum, real)
 
     def _start(
         self, tensor: str, minimum: int, maximum: int, function: Callable[[Integers], Value]
@@ -387,7 +389,9 @@ class _Builder:
         return model
 
 
-def to_integers(reference: Reference, code: InputCode | None) -> tuple[ModelWrapper, dict[str, str]]:
+def to_integers(
+    reference: Reference, code: InputCode | None
+) -> tuple[ModelWrapper, dict[str, str]]:
     """Translate a network to integers.
 
     Args:

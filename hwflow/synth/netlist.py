@@ -32,9 +32,7 @@ def write_netlist(rtl: Path, folder: Path, board: Board, cache: Path) -> Design:
     design = load_design(rtl)
     nodes = []
     folder.mkdir(parents=True, exist_ok=True)
-    for node, text in zip(
-        design.nodes, netlists(rtl, design, board, cache).values(), strict=True
-    ):
+    for node, text in zip(design.nodes, netlists(rtl, design, board, cache).values(), strict=True):
         opaque = sorted(set(_OPAQUE.findall(text)))
         if opaque:
             raise HwflowError(

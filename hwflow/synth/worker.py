@@ -42,8 +42,7 @@ def synthesise(job: dict[str, Any]) -> None:
         run(f"synth_ecp5 -top {job['module']} -noabc9")
     else:
         run(
-            f"synth_xilinx -family {job['family']} -top {job['module']}"
-            " -flatten -noiopad -noclkbuf"
+            f"synth_xilinx -family {job['family']} -top {job['module']} -flatten -noiopad -noclkbuf"
         )
     stat = output / "stat.json"
     run(f'tee -q -o "{stat}" stat -json')

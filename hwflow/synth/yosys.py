@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import shutil
@@ -71,7 +72,7 @@ def synthesize(
 
     # The largest first, so that none of them is left to run alone at the end.
     order = sorted(design.nodes, key=lambda node: -node.pe * node.simd)
-    results = in_parallel([lambda node=node: job(node) for node in order], jobs)
+    results = in_parallel([functools.partial(job, node) for node in order], jobs)
     by_name = {node.name: result for node, result in zip(order, results, strict=True)}
     return {node.name: by_name[node.name] for node in design.nodes}
 

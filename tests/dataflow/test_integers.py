@@ -28,7 +28,7 @@ def test_an_identity_quantizer_at_the_input_leaves_no_layer():
     case = build_case(8, [layer], 3, 5, identity=True, bias=False, seed=1)
     model, quantizers = to_integers(Reference(case.model), case.code)
     assert model.graph.node[0].op_type == "MatMul"
-    assert list(quantizers.values())[0] == "codes"
+    assert next(iter(quantizers.values())) == "codes"
 
 
 def test_without_a_code_the_accelerator_takes_the_first_quantizers_codes():

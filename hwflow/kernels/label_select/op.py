@@ -18,7 +18,7 @@ SOURCE = Path(__file__).with_name("label_select.sv")
 
 
 @register_custom_op
-class LabelSelect_rtl(LabelSelect, RTLBackend):  # noqa: N801
+class LabelSelect_rtl(LabelSelect, RTLBackend):
     """Arg max of (1, Labels) integers, with an optional integer bias for each label.
 
     Inputs: numbers (1, Labels); biases (1, Labels), an initializer, or left out. Output: the

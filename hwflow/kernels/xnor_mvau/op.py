@@ -19,7 +19,7 @@ SOURCE = Path(__file__).with_name("xnor_mvau.sv")
 
 
 @register_custom_op
-class XnorMVAU_rtl(MVAU, RTLBackend):  # noqa: N801
+class XnorMVAU_rtl(MVAU, RTLBackend):
     """Product of a vector (1, MW) and a matrix (MW, MH), both of -1 and +1.
 
     The output (1, MH) is the signed sum, as of any other linear layer, and not FINN's popcount:
@@ -55,10 +55,10 @@ class XnorMVAU_rtl(MVAU, RTLBackend):  # noqa: N801
     def weight_words(self, weights: NDArray[np.floating]) -> list[int]:
         """The words of the weight memory, of weights (MW, MH): see xnor_mvau.sv for the order."""
         pe, simd = self.get_nodeattr("PE"), self.get_nodeattr("SIMD")
-        bits = (weights.T > 0).reshape(weights.shape[1] // pe, pe, -1, simd)  # nf, pe, sf, simd
-        bits = bits.transpose(0, 2, 1, 3).reshape(-1, pe * simd)
+        folds = (weights.T > 0).reshape(weights.shape[1] // pe, pe, -1, simd)  # nf, pe, sf, simd
+        words = folds.transpose(0, 2, 1, 3).reshape(-1, pe * simd)
         return [
-            int.from_bytes(np.packbits(row, bitorder="little").tobytes(), "little") for row in bits
+            int.from_bytes(np.packbits(row, bitorder="little").tobytes(), "little") for row in words
         ]
 
     def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:

@@ -1,0 +1,206 @@
+"""From the facts that a build's steps left to its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import hwflow
+from hwflow.bitstream import why_skipped
+from hwflow.board import Board
+from hwflow.recipe import PythonNetwork, Recipe
+from hwflow.report.schema import (
+    Bitstream,
+    Difference,
+    Exchange,
+    Execution,
+    Fifo,
+    Hardware,
+    Layer,
+    Metric,
+    Netlist,
+    Report,
+    Resources,
+    ResourceTable,
+    RtlExecution,
+    Stage,
+    StallPattern,
+    StepTime,
+    Verification,
+)
+from hwflow.rtl import Design, Port
+from hwflow.step_records import StepRecord
+
+KERNELS = {"LabelSelect_rtl": "hwflow label_select", "XnorMVAU_rtl": "hwflow xnor_mvau"}
+
+
+def assemble(
+    recipe: Recipe,
+    board: Board,
+    records: Mapping[str, StepRecord],
+    design: Design | None,
+    *,
+    started: str,
+    seconds: float,
+    problem: str | None = None,
+) -> Report:
+    """The report of a build.
+
+    Args:
+        recipe, board: what was built.
+        records: finished steps.
+        design: the RTL's description, if it got that far.
+        started: date and time.
+        seconds: how long this run of the build took.
+        problem: what it failed of.
+    """
+    facts = {name: record.facts for name, record in records.items()}
+    return Report(
+        recipe=recipe.name,
+        board=board.name,
+        board_title=board.title,
+        part=board.part,
+        hwflow_version=hwflow.__version__,
+        started=started,
+        seconds=seconds,
+        network=network_name(recipe),
+        data=recipe.data.name,
+        problem=problem,
+        stages=_stages(recipe, records),
+        exchange=Exchange(**facts["export"]) if "export" in facts else None,
+        hardware=_hardware(recipe, board, facts, design) if design is not None else None,
+        verification=_verification(facts) if "sim" in facts else None,
+        bitstream=Bitstream(skipped=why_skipped(board)) if design is not None else None,
+        steps=[
+            StepTime(name=name, seconds=record.seconds, cached=record.cached)
+            for name, record in records.items()
+        ],
+    )
+
+
+def network_name(recipe: Recipe) -> str:
+    """What a recipe's network is called."""
+    network = recipe.network
+    return network.python if isinstance(network, PythonNetwork) else network.name
+
+
+def _stages(recipe: Recipe, records: Mapping[str, StepRecord]) -> list[Stage]:
+    stages = []
+    for index, settings in enumerate(recipe.stages):
+        name = f"{index + 1:02d}-{settings.kind}"
+        if name in records:
+            facts = records[name].facts
+            stages.append(
+                Stage(
+                    name=name,
+                    kind=settings.kind,
+                    metric=Metric(value=facts["test_accuracy"]),
+                    seconds=records[name].seconds,
+                    **{key: facts[key] for key in ("params", "macs", "bops", "weight_bits")},
+                )
+            )
+    return stages
+
+
+def _hardware(
+    recipe: Recipe, board: Board, facts: Mapping[str, dict[str, Any]], design: Design
+) -> Hardware:
+    rtl, synth = facts["rtl"], facts.get("synth")
+    performance = facts.get("sim", {}).get("performance", {})
+    clock = recipe.hardware.clock_mhz or board.clock_mhz
+    cycles = performance.get("cycles_per_frame")
+    nodes = synth["nodes"] if synth else {}
+    estimates = {name: Resources(**found) for name, found in rtl["estimates"].items()}
+    limiting = max(design.nodes, key=lambda node: node.cycles)
+    high_water = performance.get("fifo_high_water", {})
+    return Hardware(
+        clock_mhz=clock,
+        cycles_per_frame=cycles,
+        latency_cycles=performance.get("latency_cycles"),
+        fps=clock * 1e6 / cycles if cycles else None,
+        bound_cycles_per_frame=design.bound_cycles,
+        limiting_layer=limiting.name,
+        input=_numbers(design.input, "code"),
+        output=_numbers(design.output, "label"),
+        layers=[
+            Layer(
+                name=node.name,
+                op=node.op,
+                kernel=KERNELS.get(node.op, "FINN+ rtllib"),
+                pe=node.pe,
+                simd=node.simd,
+                cycles=node.cycles,
+                estimate=estimates.get(node.name),
+                **nodes.get(node.name, {}),
+            )
+            for node in design.nodes
+        ],
+        fifos=[
+            Fifo(
+                name=node.name,
+                depth=node.fifo.depth,
+                width=node.fifo.width,
+                high_water=high_water.get(node.name, 0),
+            )
+            for node in design.nodes
+            if node.fifo is not None
+        ],
+        resources=ResourceTable(
+            estimate=_sum(rtl["estimates"].values()),
+            synthesis=_sum(nodes.values()) if synth else None,
+            available=Resources(**board.resources.model_dump()),
+            tool=synth["tool"] if synth else None,
+        ),
+    )
+
+
+def _sum(parts: Any) -> Resources:
+    parts = list(parts)
+    return Resources(
+        **{name: sum(part.get(name, 0) for part in parts) for name in Resources.model_fields}
+    )
+
+
+def _numbers(port: Port, what: str) -> str:
+    kind = "binary" if port.bipolar else "signed" if port.signed else "unsigned"
+    count = port.beats * port.elements
+    return (
+        f"{count} {kind} {port.element_bits}-bit {what}{'s' if count != 1 else ''} a frame,"
+        f" {port.elements} in each of {port.beats} transfer{'s' if port.beats != 1 else ''}"
+    )
+
+
+def _execution(facts: Mapping[str, Any]) -> Execution:
+    difference = facts.get("difference")
+    return Execution(
+        samples=facts["samples"],
+        metric=facts["accuracy"],
+        mismatches=facts["mismatches"],
+        difference=Difference(**difference) if difference else None,
+    )
+
+
+def _verification(facts: Mapping[str, dict[str, Any]]) -> Verification:
+    sim = facts["sim"]
+    return Verification(
+        software=_execution(sim["software"]),
+        emulator=_execution(sim["emulator"]),
+        rtl=_rtl(sim["rtl"]) if sim.get("rtl") else None,
+        netlist=Netlist(**facts["netlist"]) if "netlist" in facts else None,
+    )
+
+
+def _rtl(patterns: list[dict[str, Any]]) -> RtlExecution:
+    worst = max(patterns, key=lambda pattern: pattern["mismatches"])
+    return RtlExecution(
+        **_execution(worst).model_dump(),
+        cycles=sum(pattern["cycles"] for pattern in patterns),
+        stall_patterns=[
+            StallPattern(
+                **pattern["stall"],
+                frames=pattern["samples"],
+                **{k: pattern[k] for k in ("mismatches", "cycles", "cycles_per_frame")},
+            )
+            for pattern in patterns
+        ],
+    )

@@ -1,0 +1,237 @@
+"""report.json: everything that a build measured. The schema is stable; fields are only added."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hwflow.artifacts import write_whole
+from hwflow.errors import RequestError
+
+FILE = "report.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Metric(_Part):
+    """A measured quality of a network, in [0, 1] for accuracy."""
+
+    name: str = "accuracy"
+    value: float
+    split: str = "test"
+
+
+class Stage(_Part):
+    """A compression stage and the network that it left."""
+
+    name: str
+    kind: str
+    metric: Metric
+    params: int
+    macs: int
+    bops: int
+    weight_bits: int
+    seconds: float
+
+
+class Resources(_Part):
+    """FPGA resources."""
+
+    lut: int = 0
+    ff: int = 0
+    dsp: int = 0
+    bram18: int = 0
+    uram: int = 0
+
+
+class Layer(Resources):
+    """A layer, converter or FIFO of the accelerator; resources are synthesised ones."""
+
+    name: str
+    op: str
+    kernel: str
+    pe: int
+    simd: int
+    cycles: int
+    estimate: Resources | None = None
+
+
+class Fifo(_Part):
+    """A FIFO: capacity asked for, most words that it held in simulation, bits of a word."""
+
+    name: str
+    depth: int
+    high_water: int
+    width: int
+
+
+class ResourceTable(_Part):
+    """FINN's estimate, the synthesised design, and what the board has."""
+
+    estimate: Resources | None
+    synthesis: Resources | None
+    available: Resources
+    tool: str | None
+
+
+class Hardware(_Part):
+    """The accelerator, as measured in RTL simulation."""
+
+    clock_mhz: float
+    cycles_per_frame: float | None = None
+    latency_cycles: int | None = None
+    fps: float | None = None
+    bound_cycles_per_frame: int
+    limiting_layer: str
+    input: str
+    output: str
+    layers: list[Layer]
+    fifos: list[Fifo] = Field(default_factory=list)
+    resources: ResourceTable
+
+
+class Difference(_Part):
+    """Where an execution parts from the one before it."""
+
+    layer: str
+    sample: int
+    expected: list[int]
+    got: list[int]
+
+
+class Execution(_Part):
+    """An execution of the network on test samples."""
+
+    samples: int
+    metric: float
+    mismatches: int = 0
+    difference: Difference | None = None
+
+
+class StallPattern(_Part):
+    """The RTL under one pattern of random stalls (chances in %)."""
+
+    source: int
+    sink: int
+    frames: int
+    mismatches: int
+    cycles: int
+    cycles_per_frame: float
+
+
+class RtlExecution(Execution):
+    """The RTL: all patterns together."""
+
+    cycles: int
+    stall_patterns: list[StallPattern]
+
+
+class Netlist(_Part):
+    """The synthesised netlist against the RTL, cycle by cycle."""
+
+    frames: int
+    cycles: int
+    mismatches: int
+
+
+class Verification(_Part):
+    """Whether all executions agree."""
+
+    software: Execution
+    emulator: Execution | None = None
+    rtl: RtlExecution | None = None
+    netlist: Netlist | None = None
+    board: Execution | None = None
+
+    @property
+    def passed(self) -> bool:
+        """No mismatch anywhere."""
+        return not any(
+            e is not None and e.mismatches for e in (self.emulator, self.rtl, self.netlist)
+        )
+
+
+class Exchange(_Part):
+    """How far the exported files agree with the trained network (logits)."""
+
+    samples: int
+    undecided: int
+    qonnx_max_abs: float
+    qcdq_max_abs: float | None
+    qcdq_skipped: str | None
+    reference_max_abs: float
+
+
+class Bitstream(_Part):
+    """A bitstream, or why there is none."""
+
+    path: str | None = None
+    tool: str | None = None
+    fmax_mhz: float | None = None
+    skipped: str | None = None
+
+
+class StepTime(_Part):
+    """Seconds that a step of the build took when it last ran."""
+
+    name: str
+    seconds: float
+    cached: bool
+
+
+class Report(_Part):
+    """A build's report."""
+
+    schema_: Literal[1] = Field(1, alias="schema")
+    recipe: str
+    board: str
+    board_title: str
+    part: str
+    hwflow_version: str
+    started: str
+    seconds: float
+    network: str
+    data: str
+    problem: str | None = None
+    stages: list[Stage]
+    exchange: Exchange | None = None
+    hardware: Hardware | None = None
+    verification: Verification | None = None
+    bitstream: Bitstream | None = None
+    steps: list[StepTime] = Field(default_factory=list)
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    def json_text(self) -> str:
+        """The text of report.json."""
+        return self.model_dump_json(by_alias=True, indent=1) + "\n"
+
+
+def save_report(report: Report, run: Path) -> Path:
+    """Write a report into a run directory, whole or not at all."""
+    write_whole(run / FILE, report.json_text().encode())
+    return run / FILE
+
+
+def load_report(run: Path) -> Report:
+    """Read the report of a run directory.
+
+    Raises:
+        RequestError: there is none, it is damaged, or another version of hwflow wrote it.
+    """
+    path = run / FILE if run.is_dir() else run
+    try:
+        return Report.model_validate_json(path.read_text())
+    except FileNotFoundError as error:
+        raise RequestError(
+            f"{run} has no report", hint="give a run directory, such as runs/digits-mlp-pynq-z2"
+        ) from error
+    except (OSError, ValueError, ValidationError) as error:
+        raise RequestError(
+            f"{path} is no report that this version of hwflow can read: {str(error)[:200]}",
+            hint="build again, or use the version that wrote it",
+        ) from error

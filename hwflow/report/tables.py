@@ -1,0 +1,90 @@
+"""Reports as tables of text: one line a run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+
+from hwflow.report.schema import Report, Resources
+
+Column = tuple[str, Callable[[Report], object]]
+
+
+def _resource(name: str) -> Callable[[Report], object]:
+    def value(report: Report) -> object:
+        used = used_resources(report)
+        return "" if used is None else getattr(used, name)
+
+    return value
+
+
+def used_resources(report: Report) -> Resources | None:
+    """Synthesised resources, else FINN's estimate."""
+    if report.hardware is None:
+        return None
+    return report.hardware.resources.synthesis or report.hardware.resources.estimate
+
+
+def _measured(name: str) -> Callable[[Report], object]:
+    def value(report: Report) -> object:
+        found = getattr(report.hardware, name, None)
+        return "" if found is None else found
+
+    return value
+
+
+def verdict(report: Report) -> str:
+    """A word about the build."""
+    if report.problem:
+        return "failed"
+    if report.verification is None:
+        return "not verified"
+    return "verified" if report.verification.passed else "mismatch"
+
+
+COLUMNS: tuple[Column, ...] = (
+    ("recipe", lambda r: r.recipe),
+    ("board", lambda r: r.board),
+    ("accuracy", lambda r: r.stages[-1].metric.value if r.stages else ""),
+    ("weight_bits", lambda r: r.stages[-1].weight_bits if r.stages else ""),
+    ("fps", _measured("fps")),
+    ("cycles_per_frame", _measured("cycles_per_frame")),
+    ("latency_cycles", _measured("latency_cycles")),
+    ("lut", _resource("lut")),
+    ("ff", _resource("ff")),
+    ("dsp", _resource("dsp")),
+    ("bram18", _resource("bram18")),
+    ("verdict", verdict),
+    ("seconds", lambda r: round(r.seconds, 1)),
+)
+
+
+def to_csv(reports: Sequence[Report]) -> str:
+    """One line a run, comma separated, with a header."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([name for name, _ in COLUMNS])
+    writer.writerows([value(report) for _, value in COLUMNS] for report in reports)
+    return text.getvalue()
+
+
+def to_markdown(reports: Sequence[Report]) -> str:
+    """One line a run, as a Markdown table."""
+    rows = [[_short(value(report)) for _, value in COLUMNS] for report in reports]
+    lines = [[name for name, _ in COLUMNS], ["---"] * len(COLUMNS), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def to_json(reports: Sequence[Report]) -> str:
+    """The report, or a list of several."""
+    if len(reports) == 1:
+        return reports[0].json_text()
+    return json.dumps([json.loads(r.json_text()) for r in reports], indent=1) + "\n"
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 10 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")

@@ -1,0 +1,94 @@
+"""The report as the terminal shows it at the end of a build."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from hwflow.report.schema import Report
+
+
+def summary(report: Report) -> RenderableType:
+    """Accuracy by stage, speed, resources against the board, verdicts."""
+    parts: list[RenderableType] = [
+        Text(f"{report.recipe} on {report.board_title} ({report.part})", style="bold"),
+        _stages(report),
+    ]
+    if report.hardware is not None:
+        parts += [_speed(report), _resources(report)]
+    if report.verification is not None:
+        parts.append(_verification(report))
+    if report.bitstream is not None and report.bitstream.skipped:
+        parts.append(Text(f"bitstream: none; {report.bitstream.skipped}", style="dim"))
+    if report.problem:
+        parts.append(Text(report.problem, style="bold red"))
+    return Group(*parts)
+
+
+def _stages(report: Report) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("stage", "test accuracy", "parameters", "weight kbit", "Mbit operations"):
+        table.add_column(name, justify="left" if name == "stage" else "right")
+    for stage in report.stages:
+        table.add_row(
+            stage.kind,
+            f"{stage.metric.value:.2%}",
+            f"{stage.params:,}",
+            f"{stage.weight_bits / 1e3:,.1f}",
+            f"{stage.bops / 1e6:,.2f}",
+        )
+    return table
+
+
+def _speed(report: Report) -> Text:
+    hardware = report.hardware
+    assert hardware is not None
+    if hardware.fps is None:
+        return Text("speed: not simulated", style="dim")
+    return Text.assemble(
+        ("speed      ", "dim"),
+        (f"{hardware.fps:,.0f} frames/s", "bold"),
+        f" at {hardware.clock_mhz:g} MHz: {hardware.cycles_per_frame:,.0f} cycles a frame (bound"
+        f" {hardware.bound_cycles_per_frame:,}, {hardware.limiting_layer}), latency"
+        f" {hardware.latency_cycles:,} cycles",
+    )
+
+
+def _resources(report: Report) -> Text:
+    hardware = report.hardware
+    assert hardware is not None
+    table = hardware.resources
+    used = table.synthesis or table.estimate
+    if used is None:
+        return Text("resources: not synthesised", style="dim")
+    text = Text.assemble(("resources  ", "dim"))
+    for name, available in table.available.model_dump().items():
+        count = getattr(used, name)
+        if available or count:
+            share = count / available if available else float("inf")
+            style = "bold red" if share > 1 else "bold"
+            text.append(f"{count:,} {name.upper()}", style)
+            text.append(f" of {available:,} ({share:.0%})  ")
+    text.append(f"[{table.tool or 'FINN estimate'}, not Vivado]", "dim")
+    return text
+
+
+def _verification(report: Report) -> Text:
+    verification = report.verification
+    assert verification is not None
+    text = Text.assemble(("verified   ", "dim"))
+    if not verification.passed:
+        text = Text("MISMATCH   ", style="bold red")
+    text.append(f"software {verification.software.metric:.2%}")
+    for name in ("emulator", "rtl", "netlist"):
+        execution = getattr(verification, name)
+        if execution is not None:
+            samples = getattr(execution, "samples", None) or execution.frames
+            style = "bold red" if execution.mismatches else "green"
+            text.append(f"; {name} ")
+            text.append(f"{execution.mismatches} mismatches", style)
+            text.append(f" in {samples:,}")
+    if verification.rtl is not None:
+        text.append(f" (under {len(verification.rtl.stall_patterns)} stall patterns)")
+    return text

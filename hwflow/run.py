@@ -1,0 +1,235 @@
+"""A build from beginning to report, and verification of one that is there."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from hwflow.artifacts import write_whole
+from hwflow.board import load_board
+from hwflow.build import Build
+from hwflow.errors import HwflowError, RequestError
+from hwflow.logs import log_to
+from hwflow.pipeline import Event
+from hwflow.recipe_file import load_recipe, resolved_yaml
+from hwflow.report import Report, load_report, save_report, to_html
+from hwflow.report.assemble import assemble
+from hwflow.rtl import load_design
+from hwflow.run_directory import OWN, claim
+from hwflow.step_records import StepRecord, load_record
+
+REQUEST = "request.json"
+Listener = Callable[[Event], None]
+
+
+def prepare(
+    recipe: str, board: str, out: Path | None = None, overrides: Sequence[str] = ()
+) -> Build:
+    """Check everything that a build asks for, before any work.
+
+    Args:
+        recipe: name or path.
+        board: name or path.
+        out: run directory; default `runs/<recipe>-<board>`.
+        overrides: `key=value` settings.
+
+    Raises:
+        RequestError: what is wrong with the request.
+    """
+    loaded, found = load_recipe(recipe, overrides), load_board(board)
+    place = out or Path("runs") / f"{loaded.recipe.name}-{found.name}"
+    return Build(loaded, found, place)
+
+
+def run_build(
+    build: Build,
+    *,
+    until: str | None = None,
+    force: bool = False,
+    on_event: Listener = lambda event: None,
+) -> Report:
+    """Build, and write the report whatever comes of it.
+
+    Raises:
+        HwflowError: a step failed, the design does not fit, or executions differ; the report
+            says so too.
+        KeyboardInterrupt: interrupted; the same build goes on where it stopped.
+    """
+    started, begin = time.strftime("%Y-%m-%d %H:%M:%S"), time.monotonic()
+    title = f"{build.recipe.name} for {build.board.name}"
+    with claim(build.run_dir, title), log_to(build.run_dir):
+        _write_request(build)
+        problem: HwflowError | None = None
+        try:
+            records = build.run(until=until, force=force, on_event=on_event)
+            problem = _verdict(build, records)
+        except HwflowError as error:
+            records, problem = finished_steps(build), error
+        design = load_design(build.run_dir / "rtl") if "rtl" in records else None
+        report = assemble(
+            build.recipe,
+            build.board,
+            records,
+            design,
+            started=started,
+            seconds=time.monotonic() - begin,
+            problem=None if problem is None else problem.message,
+        )
+        write_report(report, build.run_dir)
+    if problem is not None:
+        raise problem
+    return report
+
+
+def write_report(report: Report, run_dir: Path) -> None:
+    """Write report.json and report.html."""
+    with contextlib.suppress(OSError):  # The build's own error, a full disk, is what counts.
+        save_report(report, run_dir)
+        write_whole(run_dir / "report.html", to_html([report]).encode())
+
+
+def _write_request(build: Build) -> None:
+    """Leave what was asked for, so that the run can be verified again by itself."""
+    request = {
+        "recipe": build.recipe.model_dump(mode="json"),
+        "board": build.board.model_dump(mode="json"),
+        "base": str(build.loaded.base),
+    }
+    write_whole(build.run_dir / "recipe.yaml", resolved_yaml(build.recipe).encode())
+    write_whole(build.run_dir / OWN / REQUEST, json.dumps(request).encode())
+
+
+def finished_steps(build: Build) -> dict[str, StepRecord]:
+    """Records of the steps that are done, in order, up to the first that is not."""
+    records: dict[str, StepRecord] = {}
+    for step in build.steps():
+        try:
+            record = load_record(build.run_dir / OWN / "steps" / f"{step.name}.json")
+        except ValueError:
+            break
+        if record is None:
+            break
+        records[step.name] = record
+    return records
+
+
+def _verdict(build: Build, records: dict[str, StepRecord]) -> HwflowError | None:
+    """What the finished steps found wrong, if anything."""
+    if "synth" in records:
+        from hwflow.synth.capacity import check_capacity
+
+        facts = records["synth"].facts
+        try:
+            check_capacity(facts["nodes"], build.board, facts["tool"])
+        except HwflowError as error:
+            return error
+    found = _mismatches(records)
+    if not found:
+        return None
+    return HwflowError(
+        f"verification failed: {'; '.join(found)}",
+        hint=f"this is a defect of hwflow or of FINN+; {build.run_dir} reproduces it",
+    )
+
+
+def _mismatches(records: dict[str, StepRecord]) -> list[str]:
+    found = []
+    if "sim" in records:
+        from hwflow.report.verdicts import failures
+
+        found += failures(records["sim"].facts)
+    netlist = records["netlist"].facts if "netlist" in records else {"mismatches": 0}
+    if netlist["mismatches"]:
+        found.append(f"the netlist differs from the RTL in {netlist['mismatches']} frames")
+    return found
+
+
+# ---------------------------------------------------------------------------- verifying a run
+
+
+def verify_run(
+    run_dir: Path,
+    *,
+    samples: int | Literal["all"] | None = None,
+    on: Literal["emulator", "rtl"] = "rtl",
+    on_event: Listener = lambda event: None,
+) -> Report:
+    """Verify a finished build again, on as many frames as asked, and update its report.
+
+    Args:
+        run_dir: the run directory.
+        samples: test frames for the RTL; default: the recipe's.
+        on: how far to go; `emulator` leaves the RTL out.
+        on_event: told how far it is.
+
+    Raises:
+        RequestError: no finished build there.
+        HwflowError: executions differ.
+    """
+    from hwflow.simulate import Simulator
+    from hwflow.verify import verify
+
+    build = reopen(run_dir)
+    records = finished_steps(build)
+    if "rtl" not in records:
+        raise RequestError(f"{run_dir} holds no finished RTL", hint="build it first")
+    report, begin = load_report(run_dir), time.monotonic()
+    on_event(Event("started", "verify"))
+    with claim(run_dir), log_to(run_dir):
+        settings = build.recipe.verify
+        if samples is not None:
+            settings = settings.model_copy(update={"rtl_frames": samples})
+        simulator = None
+        if on == "rtl":
+            simulator = Simulator(run_dir / "rtl", run_dir / OWN / "cache" / "simulate")
+        facts = verify(
+            build.data(),
+            export=run_dir / "export",
+            rtl=run_dir / "rtl",
+            quantizers=records["dataflow"].facts["quantizers"],
+            simulator=simulator,
+            settings=settings,
+            seed=build.recipe.seed,
+            note=lambda text: on_event(Event("note", "verify", text)),
+        )
+        on_event(Event("finished", "verify", seconds=time.monotonic() - begin))
+        records["sim"] = StepRecord("sim", "sim", facts, 0.0, {}, {})
+        problem = _verdict(build, records)
+        updated = assemble(
+            build.recipe,
+            build.board,
+            records,
+            load_design(run_dir / "rtl"),
+            started=report.started,
+            seconds=report.seconds,
+            problem=None if problem is None else problem.message,
+        )
+        write_report(updated.model_copy(update={"steps": report.steps}), run_dir)
+    if problem is not None:
+        raise problem
+    return updated
+
+
+def reopen(run_dir: Path) -> Build:
+    """The build that a run directory is of.
+
+    Raises:
+        RequestError: it is none.
+    """
+    from hwflow.board import Board
+    from hwflow.recipe import Recipe
+    from hwflow.recipe_file import LoadedRecipe
+
+    try:
+        request = json.loads((run_dir / OWN / REQUEST).read_text())
+        recipe = Recipe.model_validate(request["recipe"])
+        board = Board.model_validate(request["board"])
+    except (OSError, ValueError, KeyError) as error:
+        raise RequestError(
+            f"{run_dir} is no run directory", hint="give one that `hwflow build` made"
+        ) from error
+    return Build(LoadedRecipe(recipe, Path(request["base"])), board, run_dir)
