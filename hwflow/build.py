@@ -52,6 +52,11 @@ class Build:
         """The recipe."""
         return self.loaded.recipe
 
+    @property
+    def title(self) -> str:
+        """What is built, in words."""
+        return f"{self.recipe.name} for {self.board.name}"
+
     def run(
         self,
         *,
@@ -70,8 +75,7 @@ class Build:
             HwflowError: a step failed; what is finished stays so.
             KeyboardInterrupt: interrupted; the same build goes on where it stopped.
         """
-        title = f"{self.recipe.name} for {self.board.name}"
-        pipeline = Pipeline(self.run_dir, self.steps(), title=title)
+        pipeline = Pipeline(self.run_dir, self.steps(), title=self.title)
         return pipeline.execute(until, force, on_event)
 
     def steps(self) -> list[Step]:

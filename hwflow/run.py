@@ -59,9 +59,8 @@ def run_build(
             says so too.
         KeyboardInterrupt: interrupted; the same build goes on where it stopped.
     """
-    started, begin = time.strftime("%Y-%m-%d %H:%M:%S"), time.monotonic()
-    title = f"{build.recipe.name} for {build.board.name}"
-    with claim(build.run_dir, title), log_to(build.run_dir):
+    started = time.strftime("%Y-%m-%d %H:%M:%S")
+    with claim(build.run_dir, build.title), log_to(build.run_dir):
         _write_request(build)
         problem: HwflowError | None = None
         try:
@@ -76,7 +75,6 @@ def run_build(
             records,
             design,
             started=started,
-            seconds=time.monotonic() - begin,
             problem=None if problem is None else problem.message,
         )
         write_report(report, build.run_dir)
@@ -179,7 +177,7 @@ def verify_run(
         raise RequestError(f"{run_dir} holds no finished RTL", hint="build it first")
     report, begin = load_report(run_dir), time.monotonic()
     on_event(Event("started", "verify"))
-    with claim(run_dir), log_to(run_dir):
+    with claim(run_dir, build.title), log_to(run_dir):
         settings = build.recipe.verify
         if samples is not None:
             settings = settings.model_copy(update={"rtl_frames": samples})
@@ -196,8 +194,10 @@ def verify_run(
             seed=build.recipe.seed,
             note=lambda text: on_event(Event("note", "verify", text)),
         )
-        on_event(Event("finished", "verify", seconds=time.monotonic() - begin))
-        records["sim"] = StepRecord("sim", "sim", facts, 0.0, {}, {})
+        took = time.monotonic() - begin
+        on_event(Event("finished", "verify", seconds=took))
+        before = records["sim"].facts if "sim" in records else {}
+        records["sim"] = StepRecord("sim", "sim", {**before, **facts}, took, {}, {})
         problem = _verdict(build, records)
         updated = assemble(
             build.recipe,
@@ -205,10 +205,9 @@ def verify_run(
             records,
             load_design(run_dir / "rtl"),
             started=report.started,
-            seconds=report.seconds,
             problem=None if problem is None else problem.message,
         )
-        write_report(updated.model_copy(update={"steps": report.steps}), run_dir)
+        write_report(updated, run_dir)
     if problem is not None:
         raise problem
     return updated

@@ -41,7 +41,6 @@ def assemble(
     design: Design | None,
     *,
     started: str,
-    seconds: float,
     problem: str | None = None,
 ) -> Report:
     """The report of a build.
@@ -51,7 +50,6 @@ def assemble(
         records: finished steps.
         design: the RTL's description, if it got that far.
         started: date and time.
-        seconds: how long this run of the build took.
         problem: what it failed of.
     """
     facts = {name: record.facts for name, record in records.items()}
@@ -62,7 +60,7 @@ def assemble(
         part=board.part,
         hwflow_version=hwflow.__version__,
         started=started,
-        seconds=seconds,
+        seconds=sum(record.seconds for record in records.values()),
         network=network_name(recipe),
         data=recipe.data.name,
         problem=problem,

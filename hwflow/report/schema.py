@@ -184,7 +184,13 @@ class StepTime(_Part):
 
 
 class Report(_Part):
-    """A build's report."""
+    """A build's report.
+
+    Attributes:
+        started: date and time of the last `hwflow build`.
+        seconds: that the steps took, each when it last ran.
+        problem: what the build failed of.
+    """
 
     schema_: Literal[1] = Field(1, alias="schema")
     recipe: str

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from hwflow.report.schema import Report
+from hwflow.report.schema import Report, RtlExecution
 
 
 def summary(report: Report) -> RenderableType:
@@ -89,6 +89,6 @@ def _verification(report: Report) -> Text:
             text.append(f"; {name} ")
             text.append(f"{execution.mismatches} mismatches", style)
             text.append(f" in {samples:,}")
-    if verification.rtl is not None:
-        text.append(f" (under {len(verification.rtl.stall_patterns)} stall patterns)")
+            if isinstance(execution, RtlExecution):
+                text.append(f" under {len(execution.stall_patterns)} stall patterns")
     return text

@@ -60,7 +60,7 @@ def compile_model(
     check_compiler()
     design = load_design(rtl)
     key = _content_key(rtl, design, gauge, trace, optimise)
-    place = cache / key
+    place = cache.resolve() / key
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / f"{key}.lock"):
         if not _is_whole(place):
