@@ -16,6 +16,7 @@ from hwflow.pipeline import Context, Event, Pipeline, Step
 from hwflow.recipe import Npz, PythonNetwork, Quantize, Recipe
 from hwflow.recipe_file import LoadedRecipe
 from hwflow.step_records import StepRecord
+from hwflow.yaml_source import load_yaml
 
 if TYPE_CHECKING:
     from torch import nn
@@ -193,6 +194,30 @@ class Build:
     def _stage_names(self) -> list[str]:
         return [f"{i + 1:02d}-{s.kind}" for i, s in enumerate(self.recipe.stages)]
 
+    def check(self, model: nn.Module) -> None:
+        """Find out before any training what later steps would fail of.
+
+        Args:
+            model: the network, not trained.
+
+        Raises:
+            HwflowError: a stage can't take the network, the folding can't be had, or there is no
+                compiler for the simulation.
+        """
+        from hwflow.compress import STAGES
+
+        for settings in self.recipe.stages:
+            stage: Any = STAGES[settings.kind]
+            stage.check(model, settings)
+        if any(isinstance(stage, Quantize) for stage in self.recipe.stages):
+            from hwflow.dataflow.lower import target_cycles
+            from hwflow.simulate.compile import check_compiler
+
+            target_cycles(self.recipe.hardware, self.board)
+            if self.recipe.hardware.folding is not None:
+                load_yaml(self.loaded.base / self.recipe.hardware.folding)
+            check_compiler()
+
     # -------------------------------------------------------------------------- what steps do
 
     def data(self) -> Dataset:
@@ -335,6 +360,8 @@ class _Stage:
         settings = self.build.recipe.stages[self.index]
         data = self.build.data()
         model = self.build.network(data, self.index, self.build.run_dir)
+        if self.index == 0:
+            self.build.check(model)
         stage: Any = STAGES[settings.kind]
         outcome = stage.run(
             model, settings, StageContext(data, self.build.recipe.seed, folder, context.note)

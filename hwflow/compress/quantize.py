@@ -50,6 +50,10 @@ _PASS = (
 class QuantizeStage:
     """Swaps in quantized layers and trains on."""
 
+    def check(self, model: nn.Module, settings: Quantize) -> None:
+        """Raise if a layer is one that hardware does not take."""
+        quantize_network(model, settings, {"bits": 8, "signed": True, "limit": 1.0})
+
     def run(self, model: nn.Module, settings: Quantize, context: StageContext) -> StageOutcome:
         """Quantize, train, and measure on validation and test."""
         structure = input_structure(model, settings, context.data)

@@ -57,6 +57,10 @@ class StageOutcome:
 class Stage(Protocol[Settings]):
     """A step of compression, from a network to a network."""
 
+    def check(self, model: nn.Module, settings: Settings) -> None:
+        """Raise if the stage can't take such a network; called before any stage runs."""
+        ...
+
     def run(self, model: nn.Module, settings: Settings, context: StageContext) -> StageOutcome:
         """Transform and train."""
         ...

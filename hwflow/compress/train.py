@@ -14,6 +14,9 @@ from hwflow.recipe import Train
 class TrainStage:
     """Trains the network as it is."""
 
+    def check(self, model: nn.Module, settings: Train) -> None:
+        """Any network can be trained."""
+
     def run(self, model: nn.Module, settings: Train, context: StageContext) -> StageOutcome:
         """Train, and measure on validation and test."""
         train(model, settings, context)

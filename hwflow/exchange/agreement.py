@@ -16,7 +16,7 @@ from hwflow.errors import HwflowError
 from hwflow.exchange.export import Exported
 from hwflow.exchange.reference import Reference
 
-# Logits may differ by this much, relative to the greatest where they exceed 1.
+# Logits may differ by this much.
 TOLERANCE = 1e-4
 # A sample with an activation this near to a rounding step (in steps) may come out on either side
 # in float32, and its logits with it: such samples count as undecided where they differ.
@@ -60,11 +60,10 @@ def check_agreement(model: nn.Module, exported: Exported, inputs: NDArray[np.flo
     }
     if exported.qcdq is not None:
         results["QCDQ"] = _run_qcdq(exported.qcdq, inputs)
-    limit = TOLERANCE * max(1.0, float(np.abs(wanted).max()))
-    differing = np.any([_differs(wanted, got, limit) for got in results.values()], axis=0)
+    differing = np.any([_differs(wanted, got) for got in results.values()], axis=0)
     undecided = differing & (trace.margin < UNDECIDED)
     for what, got in results.items():
-        _compare(what, wanted, got, limit, ~undecided)
+        _compare(what, wanted, got, ~undecided)
     greatest = {
         what: float(np.abs(wanted - got)[~undecided].max(initial=0.0))
         for what, got in results.items()
@@ -78,23 +77,20 @@ def check_agreement(model: nn.Module, exported: Exported, inputs: NDArray[np.flo
     )
 
 
-def _differs(
-    wanted: NDArray[np.floating], got: NDArray[np.floating], limit: float
-) -> NDArray[np.bool_]:
-    """(N,) whether a logit differs by more than `limit`, or the class does (equal logits apart)."""
+def _differs(wanted: NDArray[np.floating], got: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """(N,) whether a logit differs by more than `TOLERANCE`, or the class does (but for ties)."""
     rows = np.arange(len(wanted))
     behind = wanted.max(axis=1) - wanted[rows, got.argmax(axis=1)]
-    return (np.abs(wanted - got).max(axis=1) > limit) | (behind > limit)
+    return (np.abs(wanted - got).max(axis=1) > TOLERANCE) | (behind > TOLERANCE)
 
 
 def _compare(
     what: str,
     wanted: NDArray[np.floating],
     got: NDArray[np.floating],
-    limit: float,
     decided: NDArray[np.bool_],
 ) -> None:
-    wrong = np.flatnonzero(_differs(wanted, got, limit) & decided)
+    wrong = np.flatnonzero(_differs(wanted, got) & decided)
     if len(wrong):
         sample = int(wrong[0])
         raise HwflowError(
