@@ -76,8 +76,9 @@ def load_yaml(path: Path) -> Source:
 
 def parse_yaml(text: str, name: str) -> Source:
     """Like `load_yaml`, of text; `name` is used in messages."""
-    loader = yaml.SafeLoader(text)
+    loader = None
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None or not isinstance(node, yaml.MappingNode):
             found = "empty" if node is None else "not a mapping of keys to values"
@@ -93,9 +94,12 @@ def parse_yaml(text: str, name: str) -> Source:
             hint="check indentation, colons and quotes there",
         ) from error
     except yaml.YAMLError as error:
-        raise RequestError(f"{name}: this is not YAML: {error}") from error
+        raise RequestError(
+            f"{name}: this is not YAML: {error}", hint="give a text file in YAML"
+        ) from error
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def _index(node: yaml.Node, path: Path_, lines: dict[Path_, int], name: str) -> None:

@@ -109,7 +109,8 @@ def _hardware(
     cycles = performance.get("cycles_per_frame")
     nodes = synth["nodes"] if synth else {}
     estimates = {name: Resources(**found) for name, found in rtl["estimates"].items()}
-    limiting = max(design.nodes, key=lambda node: node.cycles)
+    # Of layers that are equally slow, a linear one: it is what costs most to make faster.
+    limiting = max(design.nodes, key=lambda node: (node.cycles, "MVAU" in node.op))
     high_water = performance.get("fifo_high_water", {})
     return Hardware(
         clock_mhz=clock,
