@@ -133,16 +133,38 @@ class _Samples(click.ParamType):
     show_default=True,
     help="How far to go.",
 )
+@click.option(
+    "--waveform",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Record the RTL's signals without stalls in this VCD file.",
+)
+@click.option(
+    "--window",
+    type=(click.IntRange(0), click.IntRange(1)),
+    default=(0, 10_000),
+    show_default=True,
+    metavar="FIRST CYCLES",
+    help="Cycles of the waveform.",
+)
 @_as_json
-def verify(run: Path, samples: Any, on: Any, as_json: bool) -> None:
+def verify(
+    run: Path,
+    samples: Any,
+    on: Any,
+    waveform: Path | None,
+    window: tuple[int, int],
+    as_json: bool,
+) -> None:
     """Compare software, emulator and RTL of the finished build in RUN again."""
     from hwflow.progress import Progress
     from hwflow.report.terminal import summary
     from hwflow.run import verify_run
+    from hwflow.simulate import Waveform
 
     console = _console()
+    wave = Waveform(waveform.resolve(), *window) if waveform is not None else None
     with Progress(["verify"]) as progress:
-        report = verify_run(run, samples=samples, on=on, on_event=progress)
+        report = verify_run(run, samples=samples, on=on, waveform=wave, on_event=progress)
     if as_json:
         click.echo(report.json_text(), nl=False)
     else:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from hwflow.artifacts import write_whole
 from hwflow.board import load_board
@@ -21,6 +21,9 @@ from hwflow.report.assemble import assemble
 from hwflow.rtl import load_design
 from hwflow.run_directory import OWN, claim
 from hwflow.step_records import StepRecord, load_record
+
+if TYPE_CHECKING:
+    from hwflow.simulate import Waveform
 
 REQUEST = "request.json"
 Listener = Callable[[Event], None]
@@ -68,16 +71,22 @@ def run_build(
             problem = _verdict(build, records)
         except HwflowError as error:
             records, problem = finished_steps(build), error
-        design = load_design(build.run_dir / "rtl") if "rtl" in records else None
-        report = assemble(
-            build.recipe,
-            build.board,
-            records,
-            design,
-            started=started,
-            problem=None if problem is None else problem.message,
-        )
-        write_report(report, build.run_dir)
+        return _conclude(build, records, started, problem)
+
+
+def _conclude(
+    build: Build, records: Mapping[str, StepRecord], started: str, problem: HwflowError | None
+) -> Report:
+    """Write the report, and raise the problem if there is one."""
+    report = assemble(
+        build.recipe,
+        build.board,
+        records,
+        load_design(build.run_dir / "rtl") if "rtl" in records else None,
+        started=started,
+        problem=None if problem is None else problem.message,
+    )
+    write_report(report, build.run_dir)
     if problem is not None:
         raise problem
     return report
@@ -154,6 +163,7 @@ def verify_run(
     *,
     samples: int | Literal["all"] | None = None,
     on: Literal["emulator", "rtl"] = "rtl",
+    waveform: Waveform | None = None,
     on_event: Listener = lambda event: None,
 ) -> Report:
     """Verify a finished build again, on as many frames as asked, and update its report.
@@ -162,55 +172,71 @@ def verify_run(
         run_dir: the run directory.
         samples: test frames for the RTL; default: the recipe's.
         on: how far to go; `emulator` leaves the RTL out.
+        waveform: recorded in a simulation of its own.
         on_event: told how far it is.
 
     Raises:
         RequestError: no finished build there.
-        HwflowError: executions differ.
+        HwflowError: executions differ, or the RTL stops.
     """
-    from hwflow.simulate import Simulator
-    from hwflow.verify import verify
-
     build = reopen(run_dir)
     records = finished_steps(build)
     if "rtl" not in records:
         raise RequestError(f"{run_dir} holds no finished RTL", hint="build it first")
-    report, begin = load_report(run_dir), time.monotonic()
+    begin, started = time.monotonic(), load_report(run_dir).started
     on_event(Event("started", "verify"))
     with claim(run_dir, build.title), log_to(run_dir):
-        settings = build.recipe.verify
-        if samples is not None:
-            settings = settings.model_copy(update={"rtl_frames": samples})
-        simulator = None
-        if on == "rtl":
-            simulator = Simulator(run_dir / "rtl", run_dir / OWN / "cache" / "simulate")
-        facts = verify(
-            build.data(),
-            export=run_dir / "export",
-            rtl=run_dir / "rtl",
-            quantizers=records["dataflow"].facts["quantizers"],
-            simulator=simulator,
-            settings=settings,
-            seed=build.recipe.seed,
-            note=lambda text: on_event(Event("note", "verify", text)),
-        )
-        took = time.monotonic() - begin
-        on_event(Event("finished", "verify", seconds=took))
-        before = records["sim"].facts if "sim" in records else {}
-        records["sim"] = StepRecord("sim", "sim", {**before, **facts}, took, {}, {})
-        problem = _verdict(build, records)
-        updated = assemble(
-            build.recipe,
-            build.board,
-            records,
-            load_design(run_dir / "rtl"),
-            started=report.started,
-            problem=None if problem is None else problem.message,
-        )
-        write_report(updated, run_dir)
-    if problem is not None:
-        raise problem
-    return updated
+        problem: HwflowError | None = None
+        before = records.pop("sim", None)
+        try:
+            facts = _verify(
+                build,
+                records["dataflow"].facts["quantizers"],
+                samples,
+                on,
+                waveform,
+                lambda text: on_event(Event("note", "verify", text)),
+            )
+        except HwflowError as error:
+            problem = error
+        else:
+            took = time.monotonic() - begin
+            known = before.facts if before is not None else {}
+            records["sim"] = StepRecord("sim", "sim", {**known, **facts}, took, {}, {})
+            problem = _verdict(build, records)
+            on_event(Event("finished", "verify", seconds=took))
+        return _conclude(build, records, started, problem)
+
+
+def _verify(
+    build: Build,
+    quantizers: dict[str, str],
+    samples: int | Literal["all"] | None,
+    on: Literal["emulator", "rtl"],
+    waveform: Waveform | None,
+    note: Callable[[str], None],
+) -> dict[str, Any]:
+    from hwflow.simulate import Simulator
+    from hwflow.verify import record, verify
+
+    rtl, export = build.run_dir / "rtl", build.run_dir / "export"
+    cache = build.run_dir / OWN / "cache" / "simulate"
+    settings, data = build.recipe.verify, build.data()
+    if samples is not None:
+        settings = settings.model_copy(update={"rtl_frames": samples})
+    if waveform is not None:
+        note("recording the waveform")
+        record(Simulator(rtl, cache, trace=True), data, export, waveform)
+    return verify(
+        data,
+        export=export,
+        rtl=rtl,
+        quantizers=quantizers,
+        simulator=Simulator(rtl, cache) if on == "rtl" else None,
+        settings=settings,
+        seed=build.recipe.seed,
+        note=note,
+    )
 
 
 def reopen(run_dir: Path) -> Build:

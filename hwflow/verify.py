@@ -16,7 +16,7 @@ from hwflow.dataflow.finn_setup import prepare_finn
 from hwflow.emulate import Emulator
 from hwflow.exchange import Reference
 from hwflow.recipe import Stall, Verify
-from hwflow.simulate import SimulationResult, Simulator
+from hwflow.simulate import SimulationResult, Simulator, Waveform
 
 Codes = NDArray[np.int64]
 # Values of a differing layer that a message shows.
@@ -100,9 +100,6 @@ def verify_emulator(
         for name, tensor in quantizers.items()
     ]
     pairs.append(("label", labels, layers[model.graph.output[0].name]))
-    wrong = np.zeros(len(test), bool)
-    for _, expected, got in pairs:
-        wrong |= np.any(expected != got, axis=1)
     names = {node.output[0]: node.name for node in model.graph.node}
     difference = first_difference([(names.get(t, t), e, g) for t, e, g in pairs])
     emulated = layers[model.graph.output[0].name][:, 0]
@@ -111,10 +108,16 @@ def verify_emulator(
         Execution(
             len(test),
             float(np.mean(emulated == test.labels)),
-            int(wrong.sum()),
+            _mismatches(pairs),
             difference,
         ),
     )
+
+
+def _mismatches(layers: Sequence[tuple[str, Codes, Codes]]) -> int:
+    """The number of samples that differ in any layer."""
+    differing = [np.any(expected != got, axis=1) for _, expected, got in layers]
+    return int(np.any(differing, axis=0).sum())
 
 
 def first_difference(layers: Sequence[tuple[str, Codes, Codes]]) -> Difference | None:
@@ -138,7 +141,7 @@ def verify_rtl(
     stalls: Sequence[Stall],
     seed: int,
 ) -> list[RtlExecution]:
-    """The RTL against the emulator under each stall pattern.
+    """The RTL against the emulator under each stall pattern: every number on every stream.
 
     Args:
         simulator: of the complete accelerator.
@@ -149,43 +152,30 @@ def verify_rtl(
         seed: of the stalls.
     """
     emulator = Emulator(model)
-    expected = emulator.run(codes)
+    tensors = {name: tensor for name, tensor, _ in emulator.layers}
+    layers = emulator.run_layers(codes)
+    streams = [s for s in simulator.design.streams if s.producer != "s_axis"]
+    capture = [stream.name for stream in streams]
     executions = []
     for number, stall in enumerate(stalls):
-        result = simulator.run(codes, stall=stall, seed=seed + number)
-        wrong = np.flatnonzero(np.any(result.outputs != expected, axis=1))
-        difference = None
-        if len(wrong):
-            difference = _locate(simulator, emulator, codes[: wrong[0] + 1], stall, seed + number)
+        result = simulator.run(codes, stall=stall, seed=seed + number, capture=capture)
+        pairs = [
+            (s.producer, layers[tensors[s.producer]], result.captured[s.name][: len(codes)])
+            for s in streams
+        ]
         executions.append(
             RtlExecution(
                 stall,
                 Execution(
                     len(codes),
                     float(np.mean(result.outputs[:, 0] == labels)),
-                    len(wrong),
-                    difference,
+                    _mismatches(pairs),
+                    first_difference(pairs),
                 ),
                 result,
             )
         )
     return executions
-
-
-def _locate(
-    simulator: Simulator, emulator: Emulator, codes: Codes, stall: Stall, seed: int
-) -> Difference | None:
-    """Run again up to the first wrong frame, recording every stream, and compare layer by layer."""
-    streams = [s for s in simulator.design.streams if s.producer != "s_axis"]
-    result = simulator.run(codes, stall=stall, seed=seed, capture=[s.name for s in streams])
-    expected = emulator.run_layers(codes)
-    tensors = {name: tensor for name, tensor, _ in emulator.layers}
-    return first_difference(
-        [
-            (s.producer, expected[tensors[s.producer]], result.captured[s.name][: len(codes)])
-            for s in streams
-        ]
-    )
 
 
 def verify(
@@ -250,6 +240,21 @@ def _performance(result: SimulationResult, simulator: Simulator) -> dict[str, An
         "fifo_high_water": result.fifo_high_water,
         "streams": {name: asdict(s) for name, s in result.streams.items()},
     }
+
+
+def record(simulator: Simulator, data: Dataset, export: Path, waveform: Waveform) -> None:
+    """Simulate as many test frames as a waveform's window needs, and record it.
+
+    Args:
+        simulator: made with `trace`.
+        data: whose test split is run.
+        export: folder with model.qonnx.onnx.
+        waveform: its file and window.
+    """
+    network = Reference(export / "model.qonnx.onnx")
+    frames = 2 + (waveform.first + waveform.cycles) // simulator.design.bound_cycles
+    inputs = np.resize(data.test.inputs, (frames, *data.test.inputs.shape[1:]))
+    simulator.run(accelerator_input(data, inputs, network), waveform=waveform)
 
 
 def compare_netlist(rtl: Simulator, netlist: Simulator, codes: Codes, seed: int) -> dict[str, Any]:

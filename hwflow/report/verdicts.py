@@ -27,9 +27,7 @@ def failures(facts: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _where(difference: Mapping[str, Any] | None) -> str:
-    if difference is None:
-        return "but not when run again with every stream recorded"
+def _where(difference: Mapping[str, Any]) -> str:
     return (
         f"first in layer {difference['layer']}, sample {difference['sample']}: expected"
         f" {difference['expected']}, got {difference['got']}"

@@ -11,7 +11,6 @@ import tempfile
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
 from filelock import FileLock
 
@@ -21,14 +20,9 @@ from hwflow.rtl import Design, load_design
 from hwflow.rtl.generate import source_order
 from hwflow.simulate.packing import words_per_beat
 
-Trace = Literal["vcd", "fst"]
 HARNESS = Path(__file__).with_name("harness.cpp")
 PROGRAM, SEAL = "simulate", "sha256"
 COMPILER_HINT = "sudo apt-get install -y g++ make"
-_TRACE_MACROS = {
-    "vcd": ('"verilated_vcd_c.h"', "VerilatedVcdC"),
-    "fst": ('"verilated_fst_c.h"', "VerilatedFstC"),
-}
 
 
 @dataclass(frozen=True)
@@ -36,7 +30,7 @@ class _Variant:
     """What one design can be compiled into: see `compile_model`."""
 
     gauge: bool
-    trace: Trace | None
+    trace: bool
     optimise: bool
 
 
@@ -45,7 +39,7 @@ def compile_model(
     cache: Path,
     *,
     gauge: bool = False,
-    trace: Trace | None = None,
+    trace: bool = False,
     jobs: int = 2,
     optimise: bool = True,
 ) -> Path:
@@ -57,7 +51,7 @@ def compile_model(
         rtl: folder with design.json, top.sv and its sources.
         cache: folder of compiled programs, shared between builds; safe against concurrent ones.
         gauge: simulate FINN's unbounded FIFO gauges in place of FIFOs.
-        trace: make the program able to record waveforms.
+        trace: make the program able to record waveforms (VCD).
         jobs: compiler processes at a time.
         optimise: compile for speed; else for a short compilation, for large designs of which
             few cycles are wanted.
@@ -73,7 +67,8 @@ def compile_model(
     design = load_design(rtl)
     variant = _Variant(gauge, trace, optimise)
     key = _content_key(rtl, design, variant)
-    place = cache.resolve() / key
+    cache = cache.resolve()
+    place = cache / key
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / f"{key}.lock"):
         if not _is_whole(place):
@@ -142,10 +137,7 @@ def _compile(
     (scratch / "streams.h").write_text(_stream_table(design))
     root = verilator_root()
     model = scratch / "model"
-    flags = f"-std=c++20 -I{scratch}"
-    if variant.trace is not None:
-        header, tracer = _TRACE_MACROS[variant.trace]
-        flags += f" -DHWFLOW_TRACE='{header}' -DHWFLOW_TRACE_CLASS={tracer}"
+    flags = f"-std=c++20 -I{scratch}" + (" -DHWFLOW_TRACE" if variant.trace else "")
     verilate = run_process(
         [
             root / "bin" / "verilator_bin",
@@ -154,7 +146,7 @@ def _compile(
             # Random in place of undefined: see randReset in the harness.
             *("--x-assign", "unique", "--x-initial", "unique"),
             *(["-DFINN_SIMULATION"] if variant.gauge else []),
-            *([f"--trace-{variant.trace}"] if variant.trace else []),
+            *(["--trace-vcd"] if variant.trace else []),
             *("--Mdir", model, "-f", "sources.f", scratch / "harness.cpp", "-CFLAGS", flags),
         ],
         cwd=rtl,
@@ -191,7 +183,7 @@ def _compile(
 def _runtime(cache: Path, variant: _Variant) -> Path:
     """Folder of Verilator's own compiled sources: the same for all designs, and half the work."""
     version = metadata.version("verilator")
-    return cache / f"runtime-{version}-{variant.trace or 'plain'}-{platform.machine()}"
+    return cache / f"runtime-{version}-{'trace' if variant.trace else 'plain'}-{platform.machine()}"
 
 
 def _keep_runtime(model: Path, scratch: Path, runtime: Path) -> None:

@@ -24,7 +24,7 @@
 #include "Vtop___024root.h"
 #include "verilated.h"
 #ifdef HWFLOW_TRACE
-#include HWFLOW_TRACE
+#include "verilated_vcd_c.h"
 #endif
 
 namespace {
@@ -121,7 +121,7 @@ int main(int argc, char **argv) {
   auto top = std::make_unique<Vtop>(context.get());
 #ifdef HWFLOW_TRACE
   context->traceEverOn(true);
-  HWFLOW_TRACE_CLASS tracer;
+  VerilatedVcdC tracer;
   if (!trace.empty()) { top->trace(&tracer, 99); tracer.open(trace.c_str()); }
 #endif
 

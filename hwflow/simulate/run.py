@@ -16,7 +16,7 @@ from hwflow.errors import HwflowError
 from hwflow.processes import Finished, run_process
 from hwflow.recipe import Stall
 from hwflow.rtl import Stream, load_design
-from hwflow.simulate.compile import Trace, compile_model
+from hwflow.simulate.compile import compile_model
 from hwflow.simulate.packing import pack, unpack
 
 Codes = NDArray[np.int64]
@@ -33,7 +33,7 @@ class StreamStatistics:
 
 @dataclass(frozen=True)
 class Waveform:
-    """A waveform to record: its file, the first cycle and how many."""
+    """A waveform to record: its VCD file, the first cycle and how many."""
 
     file: Path
     first: int = 0
@@ -82,7 +82,7 @@ class Simulator:
         cache: Path,
         *,
         gauge: bool = False,
-        trace: Trace | None = None,
+        trace: bool = False,
         jobs: int = 2,
         optimise: bool = True,
     ) -> None:

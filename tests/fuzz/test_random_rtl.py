@@ -58,7 +58,7 @@ def test_rtl_equals_the_emulator_under_stalls(finn, models, tmp_path, seed):
     fold_at_random(hardware.model, seed)
     model = insert_fifos(insert_converters(hardware.model))
     generate(model, tmp_path, PYNQ.part, PYNQ.clock_mhz)
-    simulator = Simulator(tmp_path, models)
+    simulator = Simulator(tmp_path, models, optimise=False)
     codes = case.codes(FRAMES)
     expected = Emulator(model).run_layers(codes)
     streams = [s for s in simulator.design.streams if s.producer != "s_axis"]

@@ -1,0 +1,71 @@
+"""QONNX and QCDQ: both say what the trained network says, and a difference is found."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+
+from hwflow import networks
+from hwflow.compress import STAGES, StageContext
+from hwflow.data import load
+from hwflow.errors import HwflowError
+from hwflow.exchange import Reference, check_agreement, export
+from hwflow.recipe import Digits, FcPreset, Mlp, Quantize
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load(Digits(name="digits"), 0)
+
+
+def trained(data, folder, network, **settings):
+    model = networks.build(network, data.shape, data.classes, 0)
+    stage = Quantize(kind="quantize", epochs=2, learning_rate=0.01, **settings)
+    return STAGES["quantize"].run(model, stage, StageContext(data, 0, folder)).model
+
+
+@pytest.mark.parametrize(
+    ("network", "settings", "qcdq"),
+    [
+        (Mlp(name="mlp", widths=(16,)), {}, True),
+        (Mlp(name="mlp", widths=(16,)), {"weight_scaling": "per_channel", "weight_bits": 3}, True),
+        (Mlp(name="mlp", widths=(16,), batch_norm=False), {"scale": "power_of_two"}, True),
+        (Mlp(name="mlp", widths=(16,)), {"weight_bits": "ternary", "activation_bits": 2}, True),
+        (FcPreset(name="tfc"), {"weight_bits": 2, "activation_bits": 2, "input_bits": 2}, True),
+        (FcPreset(name="tfc"), {"weight_bits": 1, "activation_bits": 1, "input_bits": 1}, False),
+    ],
+)
+def test_all_files_agree_with_the_trained_network(data, tmp_path, network, settings, qcdq):
+    model = trained(data, tmp_path, network, **settings)
+    exported = export(model, data.shape, tmp_path / "export")
+    inputs = data.floats(data.validation)
+    agreement = check_agreement(model, exported, inputs)
+    assert agreement.samples == len(inputs)
+    assert agreement.undecided <= len(inputs) // 20
+    assert max(agreement.qonnx_max_abs, agreement.reference_max_abs) < 1e-4
+    assert (exported.qcdq is not None) == qcdq
+    if qcdq:
+        assert agreement.qcdq_max_abs < 1e-4
+    else:
+        assert "binary" in exported.qcdq_skipped
+    with torch.inference_mode():
+        wanted = model(torch.from_numpy(inputs)).argmax(1).numpy()
+    got = Reference(exported.qonnx).run(inputs).logits.argmax(1)
+    assert np.mean(wanted == got) > 0.97
+
+
+@pytest.mark.parametrize("file", ["qonnx", "qcdq"])
+def test_a_file_that_says_something_else_is_found(data, tmp_path, file):
+    model = trained(data, tmp_path, Mlp(name="mlp", widths=(16,)))
+    exported = export(model, data.shape, tmp_path / "export")
+    path = getattr(exported, file)
+    graph = onnx.load(str(path))
+    weights = max(
+        (t for t in graph.graph.initializer if len(t.dims) == 2), key=lambda t: np.prod(t.dims)
+    )
+    values = np.roll(numpy_helper.to_array(weights), 1, axis=0)
+    weights.CopyFrom(numpy_helper.from_array(values, weights.name))
+    onnx.save(graph, str(path))
+    with pytest.raises(HwflowError, match="differ in"):
+        check_agreement(model, exported, data.floats(data.validation))
