@@ -51,12 +51,12 @@ def hardware_passes() -> list[tuple[str, list[Transformation]]]:
     from finn.transformation.fpgadataflow.minimize_accumulator_width import (
         MinimizeAccumulatorWidth,
     )
-    from finn.transformation.fpgadataflow.minimize_weight_bit_width import MinimizeWeightBitWidth
     from qonnx.transformation.infer_data_layouts import InferDataLayouts
 
     from hwflow.dataflow.bipolar import BinarySteps, WidenBipolar
     from hwflow.dataflow.labels import InferLabelSelect
     from hwflow.dataflow.specialise import NameLayers, SpecialiseToRtl
+    from hwflow.dataflow.widths import FitAccumulators, MinimizeThresholds, MinimizeWeights
 
     return [
         ("binary", [WidenBipolar(), BinarySteps(), InferDataLayouts()]),
@@ -72,7 +72,12 @@ def hardware_passes() -> list[tuple[str, list[Transformation]]]:
         ("rtl", [SpecialiseToRtl(), NameLayers()]),
         (
             "widths",
-            [MinimizeWeightBitWidth(), MinimizeAccumulatorWidth(), MinimizeWeightBitWidth()],
+            [
+                MinimizeWeights(),
+                MinimizeAccumulatorWidth(),
+                FitAccumulators(),
+                MinimizeThresholds(),
+            ],
         ),
     ]
 

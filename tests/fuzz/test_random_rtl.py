@@ -31,7 +31,7 @@ def random_case(seed):
     bits = 1 + seed % 8
     hidden = [
         LayerSpec(
-            width=int(random.choice([2, 4, 6, 8, 12])),
+            width=int(random.choice([1, 2, 3, 4, 6, 8, 12])),
             weight_bits=bits if number == 0 else int(random.integers(1, 9)),
             activation_bits=bits if number == 0 else int(random.integers(1, 9)),
             per_channel=bool(random.integers(2)),
@@ -42,7 +42,7 @@ def random_case(seed):
         for number in range(int(random.integers(1, 3)))
     ]
     return build_case(
-        features=int(random.choice([4, 6, 8, 16])),
+        features=int(random.choice([1, 2, 4, 6, 8, 16])),
         hidden=hidden,
         classes=int(random.integers(2, 11)),
         input_bits=bits,

@@ -1,0 +1,126 @@
+"""Synthesis: resources counted, results cached, the netlist does what the RTL does."""
+
+import re
+
+import pytest
+
+from hwflow.board import load_board
+from hwflow.dataflow.folding import fold_for_cycles
+from hwflow.dataflow.stitch import insert_converters, insert_fifos
+from hwflow.errors import HwflowError
+from hwflow.rtl.generate import generate
+from hwflow.simulate import Simulator
+from hwflow.synth import check_capacity, synthesize
+from hwflow.synth.cells import count_resources
+from hwflow.synth.netlist import write_netlist
+from hwflow.synth.yosys import total
+from hwflow.verify import compare_netlist
+from tests.hardware import PYNQ, lowered
+from tests.random_networks import LayerSpec, build_case
+
+LAYER = LayerSpec(6, 4, 3, False, False, True, False)
+CASE = build_case(8, [LAYER], 4, 4, identity=True, bias=True, seed=1)
+
+
+@pytest.fixture(scope="module")
+def rtl(finn, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rtl")
+    model = lowered(CASE).model
+    fold_for_cycles(model, 8)
+    generate(insert_fifos(insert_converters(model)), folder, PYNQ.part, 100)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("synth")
+
+
+@pytest.fixture(scope="module")
+def resources(rtl, cache, tmp_path_factory):
+    return synthesize(rtl, PYNQ, cache, logs=tmp_path_factory.mktemp("logs"))
+
+
+def test_each_node_has_plausible_resources(resources):
+    assert {"linear0", "linear0_thresholds", "linear1", "label"} <= set(resources)
+    linear = resources["linear0"]
+    assert linear["dsp"] > 0
+    assert linear["lut"] > 10
+    assert linear["ff"] > 10
+    assert resources["label"]["dsp"] == 0
+    assert total(resources)["lut"] == sum(node["lut"] for node in resources.values())
+
+
+def test_a_second_synthesis_runs_nothing(rtl, cache, resources, tmp_path):
+    assert synthesize(rtl, PYNQ, cache, logs=tmp_path) == resources
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_result_is_synthesised_again(rtl, cache, resources, tmp_path):
+    place = next(path.parent for path in cache.glob("*/cells.json"))
+    (place / "cells.json").write_text("{}")
+    assert synthesize(rtl, PYNQ, cache, logs=tmp_path) == resources
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_netlist_equals_the_rtl_in_every_cycle_and_one_wrong_bit_is_found(
+    rtl, cache, resources, models, tmp_path
+):
+    write_netlist(rtl, tmp_path, PYNQ, cache)
+    reference = Simulator(rtl, models)
+    codes = CASE.codes(30)
+    good = Simulator(tmp_path, models, optimise=False)
+    assert compare_netlist(reference, good, codes, seed=5)["mismatches"] == 0
+    # One bit of one LUT's table in the first linear layer.
+    file = tmp_path / "linear0.v"
+    wrong = 0
+    text = file.read_text()
+    tables = list(re.finditer(r"\.INIT\(64'h([0-9a-f]{16})\)", text))
+    assert tables
+    for table in tables[:: max(1, len(tables) // 4)][:4]:
+        digits = int(table[1], 16) ^ 0xFFFF
+        changed = f"{text[: table.start(1)]}{digits:016x}{text[table.end(1) :]}"
+        file.write_text(changed)
+        bad = Simulator(tmp_path, models, optimise=False)
+        try:
+            wrong += compare_netlist(reference, bad, codes, seed=5)["mismatches"] > 0
+        except HwflowError:  # The fault stops the stream altogether.
+            wrong += 1
+    assert wrong > 0
+
+
+def test_a_module_that_yosys_rejects_is_named_with_its_log(rtl, cache, tmp_path):
+    copy = tmp_path / "rtl"
+    copy.mkdir()
+    for file in rtl.rglob("*"):
+        if file.is_file():
+            (copy / file.relative_to(rtl)).parent.mkdir(exist_ok=True)
+            (copy / file.relative_to(rtl)).write_bytes(file.read_bytes())
+    label = copy / "label.sv"
+    label.write_text(label.read_text().replace("endmodule", "no such thing;\nendmodule"))
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    with pytest.raises(HwflowError, match="can't synthesise label") as caught:
+        synthesize(copy, PYNQ, cache, logs=logs)
+    assert str(logs / "label.log") in str(caught.value)
+
+
+@pytest.mark.parametrize("board", ["zcu104", "ulx3s-85f"])
+def test_other_families_are_synthesised_with_their_own_cells(rtl, tmp_path, board):
+    found = total(synthesize(rtl, load_board(board), tmp_path / "cache", logs=tmp_path))
+    assert found["lut"] > 100
+    assert found["ff"] > 100
+
+
+def test_cells_are_counted_as_the_luts_that_they_take():
+    cells = {"LUT6": 3, "RAM32M": 2, "FDRE": 5, "RAMB36E1": 1, "RAMB18E1": 1, "CARRY4": 9}
+    found = count_resources(cells)
+    assert found == {"lut": 11, "ff": 5, "dsp": 0, "bram18": 3, "uram": 0}
+
+
+def test_an_over_full_board_names_what_is_short_and_the_costliest_layers():
+    layers = {name: {"lut": lut, "dsp": 0} for name, lut in (("a", 9), ("b", 50_000), ("c", 9_000))}
+    with pytest.raises(HwflowError) as caught:
+        check_capacity(layers, PYNQ, "Yosys")
+    assert "59,009 LUT of 53,200 (most: b 50,000, c 9,000, a 9)" in str(caught.value)
+    check_capacity({"a": {"lut": 53_200}}, PYNQ, "Yosys")
