@@ -248,6 +248,10 @@ def _fields_at(model: type[BaseModel], location: Sequence[Key]) -> list[str]:
 
 
 def _describe(model: type[BaseModel], location: Sequence[Key]) -> str | None:
-    section = _model_at(model, location[:-1])
-    info = section.model_fields.get(str(location[-1])) if section is not None else None
-    return info.description if info is not None else None
+    """What the field at a pydantic location is, which may go on into a union's members."""
+    for end in range(len(location), 0, -1):
+        section = _model_at(model, location[: end - 1])
+        info = section.model_fields.get(str(location[end - 1])) if section is not None else None
+        if info is not None:
+            return info.description
+    return None

@@ -57,7 +57,7 @@ def test_the_name_is_the_files_and_paths_start_from_its_folder(tmp_path):
     ("old", "new", "line", "says"),
     [
         ("  target_fps", "  target_fsp", 13, ["hardware.target_fsp", "did you mean 'target_fps'"]),
-        ("    weight_bits: 4", "    weight_bits: -4", 11, ["weight_bits", "-4"]),
+        ("    weight_bits: 4", "    weight_bits: -4", 11, ["weight_bits", "-4", "help: Bits of"]),
         ("    weight_bits: 4", "    weight_bits: 9", 11, ["weight_bits", "9"]),
         ("    epochs: 2", "    epochs: many", 9, ["epochs", "integer", "many"]),
         ("name: digits", "name: digit", 3, ["data.name", "'digit'", "did you mean 'digits'"]),

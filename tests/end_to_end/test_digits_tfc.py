@@ -1,0 +1,27 @@
+"""TFC on digits with 2-bit and with 1-bit weights and activations, from recipe to verified RTL."""
+
+import json
+
+import pytest
+
+from tests.end_to_end.command import run
+
+
+@pytest.mark.parametrize(
+    ("recipe", "accuracy"), [("digits-tfc-w2a2", 0.94), ("digits-tfc-w1a1", 0.85)]
+)
+def test_it_builds_and_verifies(tmp_path, recipe, accuracy):
+    result = run("build", recipe, "--board", "pynq-z2", "--json", cwd=tmp_path)
+    assert result.code == 0, result.err
+    report = json.loads(result.out)
+    verification, hardware = report["verification"], report["hardware"]
+    assert verification["software"]["metric"] >= accuracy
+    assert verification["emulator"]["samples"] == 359
+    assert verification["rtl"]["samples"] == 359
+    assert verification["emulator"]["mismatches"] == verification["rtl"]["mismatches"] == 0
+    assert hardware["cycles_per_frame"] == hardware["bound_cycles_per_frame"]
+    assert hardware["bound_cycles_per_frame"] <= 500
+    binary = recipe.endswith("w1a1")
+    assert (hardware["resources"]["synthesis"]["dsp"] == 0) == binary
+    kernels = {layer["op"] for layer in hardware["layers"]}
+    assert ("XnorMVAU_rtl" in kernels) == binary
