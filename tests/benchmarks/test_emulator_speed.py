@@ -32,18 +32,18 @@ def rate(function, frames, repeat=3):
 
 
 def numpy_layers(model):
-    """The graph as int64 matrix products and threshold comparisons."""
+    """The graph as float64 matrix products, which numpy gives to BLAS, and comparisons."""
     steps = []
     for node in model.graph.node:
         values = [model.get_initializer(name) for name in node.input[1:]]
-        steps.append((node.op_type, [v.astype(np.int64) for v in values if v is not None], node))
+        steps.append((node.op_type, [v.astype(np.float64) for v in values if v is not None], node))
     return steps
 
 
 def run_numpy(steps, codes):
     from qonnx.custom_op.registry import getCustomOp
 
-    value = codes
+    value = codes.astype(np.float64)
     for op, parameters, node in steps:
         if op == "MVAU_rtl":
             value = value @ parameters[0]
