@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
+import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -17,7 +19,9 @@ def prepare_finn() -> None:
     of the user's unless it is given dummy ones. Nothing that matters is written to that folder:
     generated files go where hwflow says.
     """
-    os.environ.setdefault("FINN_BUILD_DIR", tempfile.mkdtemp(prefix="hwflow-finn-"))
+    if "FINN_BUILD_DIR" not in os.environ:
+        os.environ["FINN_BUILD_DIR"] = tempfile.mkdtemp(prefix="hwflow-finn-")
+        atexit.register(shutil.rmtree, os.environ["FINN_BUILD_DIR"], ignore_errors=True)
     from finn.util.settings import initialize_dummy_settings
 
     initialize_dummy_settings()

@@ -12,18 +12,18 @@ from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.errors import HwflowError
-from hwflow.kernels.wrapper import kernel_wrapper
-
-SOURCE = Path(__file__).with_name("label_select.sv")
+from hwflow.kernels.kernel_op import KernelOp
 
 
 @register_custom_op
-class LabelSelect_rtl(LabelSelect, RTLBackend):
+class LabelSelect_rtl(LabelSelect, KernelOp):
     """Arg max of (1, Labels) integers, with an optional integer bias for each label.
 
     Inputs: numbers (1, Labels); biases (1, Labels), an initializer, or left out. Output: the
     index of the greatest sum, (1, 1); the lowest index among equals.
     """
+
+    SOURCE = Path(__file__).with_name("label_select.sv")
 
     def get_nodeattr_types(self) -> dict[str, Any]:
         """FINN's attributes of LabelSelect and of RTL layers."""
@@ -61,9 +61,7 @@ class LabelSelect_rtl(LabelSelect, RTLBackend):
         greatest = max(abs(datatype.min()), abs(datatype.max())) + int(np.abs(bias).max())
         bits = int(greatest).bit_length() + 1
         packed = sum((int(b) % (1 << bits)) << (i * bits) for i, b in enumerate(bias))
-        text = kernel_wrapper(
-            self.onnx_node.name,
-            "label_select",
+        self.write_module(
             {
                 "LABELS": labels,
                 "PE": self.get_nodeattr("PE"),
@@ -72,23 +70,5 @@ class LabelSelect_rtl(LabelSelect, RTLBackend):
                 "SUM_BITS": bits,
                 "LABEL_BITS": self.get_output_datatype().bitwidth(),
                 "BIAS": f"{labels * bits}'h{packed:x}",
-            },
-            in_width=self.get_instream_width(),
-            out_width=self.get_outstream_width(),
+            }
         )
-        folder = Path(self.get_nodeattr("code_gen_dir_ipgen"))
-        (folder / f"{self.onnx_node.name}.sv").write_text(text)
-        self.set_nodeattr("gen_top_module", self.onnx_node.name)
-
-    def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
-        """The kernel's source and the layer's module."""
-        own = f"{self.onnx_node.name}.sv"
-        if not abspath:
-            return [SOURCE.name, own]
-        return [str(SOURCE), str(Path(self.get_nodeattr("code_gen_dir_ipgen")) / own)]
-
-    def code_generation_ipi(self) -> list[str]:
-        """Vivado IP integrator commands that add the sources and place the layer."""
-        name = self.onnx_node.name
-        add = [f"add_files -norecurse {file}" for file in self.get_rtl_file_list(abspath=True)]
-        return [*add, f"create_bd_cell -type module -reference {name} {name}"]

@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
-from hwflow.kernels.wrapper import kernel_wrapper
-
-SOURCE = Path(__file__).with_name("xnor_mvau.sv")
+from hwflow.kernels.kernel_op import KernelOp
 
 
 @register_custom_op
-class XnorMVAU_rtl(MVAU, RTLBackend):
+class XnorMVAU_rtl(MVAU, KernelOp):
     """Product of a vector (1, MW) and a matrix (MW, MH), both of -1 and +1.
 
     The output (1, MH) is the signed sum, as of any other linear layer, and not FINN's popcount:
     so thresholds mean the same whatever implements the layer.
     """
+
+    SOURCE = Path(__file__).with_name("xnor_mvau.sv")
 
     def get_nodeattr_types(self) -> dict[str, Any]:
         """FINN's attributes of MVAU and of RTL layers."""
@@ -63,14 +63,12 @@ class XnorMVAU_rtl(MVAU, RTLBackend):
 
     def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
         """Write the layer's module and its weights."""
-        name, folder = self.onnx_node.name, Path(self.get_nodeattr("code_gen_dir_ipgen"))
-        pe, simd = self.get_nodeattr("PE"), self.get_nodeattr("SIMD")
+        name, pe, simd = self.onnx_node.name, self.get_nodeattr("PE"), self.get_nodeattr("SIMD")
         words = self.weight_words(model.get_initializer(self.onnx_node.input[1]))
         digits = -(-pe * simd // 4)
-        (folder / f"{name}_weights.dat").write_text("".join(f"{w:0{digits}x}\n" for w in words))
-        text = kernel_wrapper(
-            name,
-            "xnor_mvau",
+        lines = "".join(f"{word:0{digits}x}\n" for word in words)
+        (self.folder / f"{name}_weights.dat").write_text(lines)
+        self.write_module(
             {
                 "MW": self.get_nodeattr("MW"),
                 "MH": self.get_nodeattr("MH"),
@@ -78,22 +76,5 @@ class XnorMVAU_rtl(MVAU, RTLBackend):
                 "PE": pe,
                 "ACC_BITS": self.get_output_datatype().bitwidth(),
                 "WEIGHTS": f'"./{name}_weights.dat"',
-            },
-            in_width=self.get_instream_width(),
-            out_width=self.get_outstream_width(),
+            }
         )
-        (folder / f"{name}.sv").write_text(text)
-        self.set_nodeattr("gen_top_module", name)
-
-    def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
-        """The kernel's source and the layer's module."""
-        own = f"{self.onnx_node.name}.sv"
-        if not abspath:
-            return [SOURCE.name, own]
-        return [str(SOURCE), str(Path(self.get_nodeattr("code_gen_dir_ipgen")) / own)]
-
-    def code_generation_ipi(self) -> list[str]:
-        """Vivado IP integrator commands that add the sources and place the layer."""
-        name = self.onnx_node.name
-        add = [f"add_files -norecurse {file}" for file in self.get_rtl_file_list(abspath=True)]
-        return [*add, f"create_bd_cell -type module -reference {name} {name}"]

@@ -1,0 +1,50 @@
+"""What the FINN custom ops of all kernels share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
+
+from hwflow.kernels.wrapper import kernel_wrapper
+
+
+class KernelOp(RTLBackend):
+    """An RTL layer whose module wraps a kernel.
+
+    Attributes:
+        SOURCE: the kernel's SystemVerilog, called as its module.
+    """
+
+    SOURCE: ClassVar[Path]
+
+    def write_module(self, parameters: Mapping[str, object]) -> None:
+        """Write the layer's module, the kernel with these parameters and FINN's ports."""
+        name = self.onnx_node.name
+        text = kernel_wrapper(
+            name,
+            self.SOURCE.stem,
+            parameters,
+            in_width=self.get_instream_width(),
+            out_width=self.get_outstream_width(),
+        )
+        (self.folder / f"{name}.sv").write_text(text)
+        self.set_nodeattr("gen_top_module", name)
+
+    @property
+    def folder(self) -> Path:
+        """Where the layer's files are generated."""
+        return Path(self.get_nodeattr("code_gen_dir_ipgen"))
+
+    def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
+        """The kernel's source and the layer's module."""
+        own = f"{self.onnx_node.name}.sv"
+        return [str(self.SOURCE), str(self.folder / own)] if abspath else [self.SOURCE.name, own]
+
+    def code_generation_ipi(self) -> list[str]:
+        """Vivado IP integrator commands that add the sources and place the layer."""
+        name = self.onnx_node.name
+        add = [f"add_files -norecurse {file}" for file in self.get_rtl_file_list(abspath=True)]
+        return [*add, f"create_bd_cell -type module -reference {name} {name}"]
