@@ -79,7 +79,9 @@ def _least(name: str, size: int, cycles: int) -> int:
     for pe in divisors(size):
         if size // pe <= cycles:
             return pe
-    raise HwflowError(f"{name} can't take fewer than 1 cycle a frame", hint="lower target_fps")
+    raise HwflowError(
+        f"{name} can't reach {cycles} cycles a frame", hint="lower hardware.target_fps"
+    )
 
 
 def _fold_linear(layer: Any, name: str, cycles: int, stream: int) -> Folding:
@@ -119,6 +121,11 @@ def fold_from_file(model: ModelWrapper, path: Path) -> None:
         layer = getCustomOp(node)
         sizes = _sizes(layer, node.op_type)
         given = wanted.get(node.name) or {}
+        if not isinstance(given, dict):
+            raise RequestError(
+                f"{source.place((node.name,))}: is {given!r}, not `pe: N, simd: N`",
+                hint=f"it folds by {', '.join(sizes)}",
+            )
         for key, value in given.items():
             if key not in sizes:
                 raise RequestError(

@@ -150,11 +150,14 @@ class _Builder:
             return self._linear(node, wire)
         if node.op_type in QUANTIZERS:
             return self._quantizer(node, wire, sources[0])
-        if node.op_type in {"Reshape", "Flatten", "Identity", "Transpose"}:
+        if node.op_type in {"Reshape", "Flatten", "Identity"}:
             return wire
         if node.op_type in ELEMENTWISE:
             return self._elementwise(node, wire, sources[0])
-        raise HwflowError(f"{node.name}: {node.op_type} can't be lowered")
+        raise HwflowError(
+            f"{node.name}: {node.op_type} can't be lowered",
+            hint="use linear layers, batch norm and quantized activations",
+        )
 
     def _elementwise(self, node: onnx.NodeProto, wire: Wire, source: str) -> Wire:
         def function(n: Integers) -> Value:
