@@ -333,10 +333,13 @@ class Build:
     def _netlist(self, folder: Path, context: Context) -> dict[str, Any]:
         from hwflow.exchange import Reference
         from hwflow.simulate import Simulator
-        from hwflow.synth.netlist import write_netlist
+        from hwflow.synth.netlist import why_not_simulated, write_netlist
         from hwflow.verify import accelerator_input, compare_netlist
 
         rtl, cache = context.folders["rtl"], context.cache / "simulate"
+        reason = why_not_simulated(rtl, self.board, context.cache / "synth")
+        if reason is not None:
+            return {"skipped": reason}
         write_netlist(rtl, folder, self.board, context.cache / "synth")
         data = self.data()
         network = Reference(context.folders["export"] / "model.qonnx.onnx")

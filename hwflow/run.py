@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hwflow.artifacts import write_whole
 from hwflow.board import load_board
 from hwflow.build import Build
-from hwflow.errors import HwflowError, RequestError
+from hwflow.errors import HwflowError, RequestError, ToolError
 from hwflow.logs import log_to
 from hwflow.pipeline import Event
 from hwflow.recipe_file import load_recipe, resolved_yaml
@@ -149,9 +149,9 @@ def _mismatches(records: dict[str, StepRecord]) -> list[str]:
         from hwflow.report.verdicts import failures
 
         found += failures(records["sim"].facts)
-    netlist = records["netlist"].facts if "netlist" in records else {"mismatches": 0}
-    if netlist["mismatches"]:
-        found.append(f"the netlist differs from the RTL in {netlist['mismatches']} frames")
+    wrong = records["netlist"].facts.get("mismatches", 0) if "netlist" in records else 0
+    if wrong:
+        found.append(f"the netlist differs from the RTL in {wrong} frames")
     return found
 
 
@@ -197,6 +197,8 @@ def verify_run(
                 waveform,
                 lambda text: on_event(Event("note", "verify", text)),
             )
+        except (RequestError, ToolError):  # Nothing was found out about the accelerator.
+            raise
         except HwflowError as error:
             problem = error
         else:

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hwflow.report.schema import Report
-from hwflow.report.tables import used_resources, verdict
+from hwflow.report.tables import accuracy, used_resources, verdict
 
 RESOURCE_NAMES = {
     "lut": "LUT",
@@ -56,6 +56,7 @@ def _view(report: Report) -> dict[str, Any]:
     """What the page shows of a report, beyond its own fields."""
     view: dict[str, Any] = {
         "verdict": verdict(report),
+        "accuracy": accuracy(report),
         "scale": _accuracy_scale(report),
         "resources": [],
         "layers": [],
@@ -118,28 +119,24 @@ def _accuracy_scale(report: Report) -> tuple[float, float]:
 
 def _comparison(reports: Sequence[Report]) -> dict[str, Any]:
     """Points of accuracy against LUTs, in a 100 x 100 box."""
-    points = []
-    for report in reports:
-        used = used_resources(report)
-        if used is not None and report.stages:
-            points.append((report, used.lut, report.stages[-1].metric.value))
-    if not points:
-        return {"points": []}
-    most = max(lut for _, lut, _ in points) * 1.1 or 1
-    values = [value for _, _, value in points]
-    low, high = min(values) - 0.01, min(1.0, max(values) + 0.01)
+    found = [
+        (number, used.lut, value)
+        for number, report in enumerate(reports, 1)
+        if (used := used_resources(report)) is not None and (value := accuracy(report)) is not None
+    ]
+    most = max((lut for _, lut, _ in found), default=1) or 1
+    values = [value for _, _, value in found] or [0.0]
+    low, high = max(0.0, min(values) - 0.01), min(1.0, max(values) + 0.01)
     return {
         "points": [
             {
-                "name": f"{report.recipe} · {report.board}",
-                "x": 100 * lut / most,
-                "y": 100 - 100 * (value - low) / (high - low or 1),
-                "lut": lut,
-                "accuracy": value,
+                "number": number,
+                "x": 95 * lut / most,
+                "y": 100 - 100 * (value - low) / (high - low),
             }
-            for report, lut, value in points
+            for number, lut, value in found
         ],
-        "most": most,
+        "most": most / 0.95,
         "low": low,
         "high": high,
     }

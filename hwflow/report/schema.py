@@ -131,11 +131,12 @@ class RtlExecution(Execution):
 
 
 class Netlist(_Part):
-    """The synthesised netlist against the RTL, cycle by cycle."""
+    """The synthesised netlist against the RTL, cycle by cycle; or why it was not simulated."""
 
-    frames: int
-    cycles: int
-    mismatches: int
+    frames: int = 0
+    cycles: int = 0
+    mismatches: int = 0
+    skipped: str | None = None
 
 
 class Verification(_Part):

@@ -35,6 +35,19 @@ def _measured(name: str) -> Callable[[Report], object]:
     return value
 
 
+def accuracy(report: Report) -> float | None:
+    """Test accuracy: of the accelerator if it was emulated, else after the last stage."""
+    verification = report.verification
+    if verification is not None and verification.emulator is not None:
+        return verification.emulator.metric
+    return report.stages[-1].metric.value if report.stages else None
+
+
+def _accuracy(report: Report) -> object:
+    found = accuracy(report)
+    return "" if found is None else found
+
+
 def verdict(report: Report) -> str:
     """A word about the build."""
     if report.problem:
@@ -47,7 +60,7 @@ def verdict(report: Report) -> str:
 COLUMNS: tuple[Column, ...] = (
     ("recipe", lambda r: r.recipe),
     ("board", lambda r: r.board),
-    ("accuracy", lambda r: r.stages[-1].metric.value if r.stages else ""),
+    ("accuracy", _accuracy),
     ("weight_bits", lambda r: r.stages[-1].weight_bits if r.stages else ""),
     ("fps", _measured("fps")),
     ("cycles_per_frame", _measured("cycles_per_frame")),

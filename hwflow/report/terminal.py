@@ -83,7 +83,9 @@ def _verification(report: Report) -> Text:
     text.append(f"software {verification.software.metric:.2%}")
     for name in ("emulator", "rtl", "netlist"):
         execution = getattr(verification, name)
-        if execution is not None:
+        if getattr(execution, "skipped", None):
+            text.append(f"; {name} not simulated: {execution.skipped}")
+        elif execution is not None:
             samples = getattr(execution, "samples", None) or execution.frames
             style = "bold red" if execution.mismatches else "green"
             text.append(f"; {name} ")
