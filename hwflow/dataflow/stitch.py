@@ -18,10 +18,7 @@ def insert_converters(model: ModelWrapper) -> ModelWrapper:
     from finn.transformation.fpgadataflow.insert_dwc import InsertDWC
 
     model = model.transform(InsertDWC())
-    for node in model.graph.node:
-        if node.op_type == "StreamingDataWidthConverter":
-            (consumer,) = model.find_consumers(node.output[0])
-            node.name = f"{consumer.name}_width"
+    _name(model, "StreamingDataWidthConverter", "width")
     return model.transform(SpecialiseToRtl())
 
 
@@ -45,8 +42,14 @@ def insert_fifos(model: ModelWrapper, depths: Mapping[str, int] | None = None) -
         getCustomOp(node).set_nodeattr("inFIFODepths", [depth])
         getCustomOp(node).set_nodeattr("outFIFODepths", [0])
     result = result.transform(InsertFIFO())
-    for node in result.graph.node:
-        if node.op_type == "StreamingFIFO":
-            (consumer,) = result.find_consumers(node.output[0])
-            node.name = f"{consumer.name}_fifo"
+    _name(result, "StreamingFIFO", "fifo")
     return result.transform(SpecialiseToRtl())
+
+
+def _name(model: ModelWrapper, op: str, suffix: str) -> None:
+    """Call inserted nodes and their outputs after the layer they feed; FINN's names are random."""
+    for node in model.graph.node:
+        if node.op_type == op:
+            (consumer,) = model.find_consumers(node.output[0])
+            node.name = f"{consumer.name}_{suffix}"
+            model.rename_tensor(node.output[0], f"{node.name}_out")

@@ -23,7 +23,7 @@ from hwflow.synth.cells import RESOURCES, count_resources
 
 # Names of the families in Yosys' commands.
 FAMILIES: dict[Family, str] = {"zynq-7000": "xc7", "zynq-ultrascale+": "xcup", "ecp5": "ecp5"}
-CELLS, NETLIST, SEAL = "cells.json", "netlist.v", "sha256"
+CELLS, NETLIST, LOG, SEAL = "cells.json", "netlist.v", "yosys.log", "sha256"
 
 Resources = dict[str, int]
 
@@ -115,15 +115,17 @@ def _alias(node: Node) -> str:
 
 def _synthesised(rtl: Path, node: Node, family: Family, cache: Path, logs: Path) -> Path:
     key = content_key(rtl, node, family)
-    place = cache / key
+    place, log = cache / key, logs / f"{node.name}.log"
     with FileLock(cache / f"{key}.lock"):
         if not _is_whole(place):
             shutil.rmtree(place, ignore_errors=True)
             with tempfile.TemporaryDirectory(dir=cache, prefix="building-") as scratch:
-                _run(rtl, node, family, Path(scratch), logs / f"{node.name}.log")
+                _run(rtl, node, family, Path(scratch), log)
                 finished = Path(scratch) / "finished"
+                shutil.copy(log, finished / LOG)
                 (finished / SEAL).write_text(_seal(finished))
                 finished.rename(place)
+        shutil.copy(place / LOG, log)
     return place
 
 
@@ -161,7 +163,7 @@ def _behavioural(node: Node, family: Family) -> bool:
 
 
 def _seal(place: Path) -> str:
-    return file_hash(place / CELLS) + file_hash(place / NETLIST)
+    return "".join(file_hash(place / name) for name in (CELLS, NETLIST, LOG))
 
 
 def _is_whole(place: Path) -> bool:
