@@ -8,7 +8,6 @@ zero point 0, batch norm kept (it goes into thresholds exactly).
 from __future__ import annotations
 
 import copy
-import math
 import operator
 from typing import Any
 
@@ -238,8 +237,3 @@ def _activate(traced: fx.GraphModule, node: fx.Node, module: nn.Module) -> None:
     traced.add_submodule(name, module)
     node.op, node.target = "call_module", name
     node.args, node.kwargs = (node.all_input_nodes[0],), {}
-
-
-def macs(model: nn.Module) -> int:
-    """Multiply-accumulates of a frame."""
-    return sum(math.prod(m.weight.shape) for m in model.modules() if isinstance(m, nn.Linear))

@@ -9,7 +9,7 @@ import pytest
 from hwflow.dataflow.folding import fold_for_cycles
 from hwflow.emulate import Emulator
 from hwflow.errors import HwflowError, ToolError
-from hwflow.recipe import Stall
+from hwflow.recipe import Hardware, Stall
 from hwflow.rtl.generate import generate
 from hwflow.simulate import Simulator, Waveform
 from hwflow.simulate.packing import pack, unpack
@@ -44,6 +44,16 @@ def test_sized_fifos_let_the_pipeline_run_at_its_bound(sized, simulator):
     assert sized.bound_cycles <= 40
     result = simulator.run(CASE.codes(40))
     assert result.cycles_per_frame == sized.bound_cycles == simulator.design.bound_cycles
+
+
+def test_tfc_folded_for_784_cycles_takes_784(finn, models):
+    """BNN-PYNQ's TFC, 2 bits, at 127,551 frames a second: FIFOs of two words make it 1,140."""
+    layer = LayerSpec(64, 2, 2, False, False, True, False)
+    tfc = build_case(784, [layer] * 3, 10, 2, identity=True, bias=False, seed=1)
+    model = lowered(tfc, Hardware(target_fps=127_500)).model
+    sized = size_fifos(model, tfc.codes(8), PYNQ.part, 100, models)
+    assert sized.bound_cycles == 784
+    assert sized.cycles_per_frame == 784
 
 
 @pytest.mark.parametrize("stall", [Stall(), Stall(source=30, sink=50), Stall(source=90, sink=90)])
