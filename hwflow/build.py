@@ -104,7 +104,7 @@ class Build:
                 self._dataflow,
                 settings=[hardware, board, self._folding(), self._data_settings()],
                 after=("export",),
-                rooms=("dataflow", "kernels", "exchange/reference", "data"),
+                rooms=("dataflow", "costs", "kernels", "exchange/reference", "data"),
                 distributions=LOWERING,
             ),
             Step(
@@ -185,7 +185,7 @@ class Build:
                     _Stage(self, index),
                     settings=[stage.model_dump(mode="json"), self._origin()],
                     after=tuple(step.name for step in steps),
-                    rooms=("compress", "networks", "data"),
+                    rooms=("compress", "costs", "networks", "data"),
                     distributions=TRAINING,
                 )
             )
@@ -358,7 +358,7 @@ class _Stage:
 
     def __call__(self, folder: Path, context: Context) -> dict[str, Any]:
         from hwflow.compress import STAGES, StageContext, save_checkpoint
-        from hwflow.compress.costs import network_costs
+        from hwflow.costs import network_costs
 
         settings = self.build.recipe.stages[self.index]
         data = self.build.data()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from hwflow.costs import Target
 from hwflow.data import Dataset, Split
 from hwflow.errors import HwflowError
 from hwflow.recipe import Section
@@ -28,15 +29,24 @@ class StageContext:
 
     Attributes:
         data: its splits.
-        seed: the recipe's.
+        seed: the recipe's, or that of a repetition with another one.
         folder: for logs and checkpoints.
         note: told how far it is, in words and as a fraction of the work.
+        base: folder that paths in the recipe are relative to.
+        scratch: folder for unfinished work (a teacher's training, its outputs); outlives a kill.
+        earlier: the networks that earlier stages left, in eval mode, by name (`01-train`); each
+            call loads a new one.
+        target: what hardware is asked for, for budgets in its cost.
     """
 
     data: Dataset
     seed: int
     folder: Path
     note: Callable[[str, float | None], None] = lambda text, fraction: None
+    base: Path = Path()
+    scratch: Path | None = None
+    earlier: Mapping[str, Callable[[], nn.Module]] = field(default_factory=dict)
+    target: Target = field(default_factory=Target)
 
 
 @dataclass

@@ -1,0 +1,19 @@
+"""What a network costs: parameters, operations, and hardware at a folding."""
+
+from hwflow.costs.hardware import Estimate, Folding, Target, divisors, fold, layer_estimate
+from hwflow.costs.layers import LayerShape, layer_shapes
+from hwflow.costs.network import Costs, hardware_costs, network_costs
+
+__all__ = [
+    "Costs",
+    "Estimate",
+    "Folding",
+    "LayerShape",
+    "Target",
+    "divisors",
+    "fold",
+    "hardware_costs",
+    "layer_estimate",
+    "layer_shapes",
+    "network_costs",
+]

@@ -1,0 +1,118 @@
+"""The linear layers of a network as hardware sees them: matrices applied at positions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+FLOAT_BITS = 32
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """A linear or convolutional layer of one frame.
+
+    Attributes:
+        name: of the module.
+        mw: inputs of a neuron: in_features, or channels of a group times kernel positions.
+        mh: neurons: out_features or out_channels.
+        positions: how often the matrix is applied to a frame.
+        groups: of a convolution; a depthwise one has as many as channels.
+        weight_bits, input_bits: 32 where they are not quantized.
+    """
+
+    name: str
+    mw: int
+    mh: int
+    positions: int = 1
+    groups: int = 1
+    weight_bits: int = FLOAT_BITS
+    input_bits: int = FLOAT_BITS
+
+    @property
+    def weights(self) -> int:
+        """Number of weights."""
+        return self.mw * self.mh
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of a frame."""
+        return self.mw * self.mh * self.positions
+
+
+def layer_shapes(model: nn.Module, shape: tuple[int, ...]) -> list[LayerShape]:
+    """The shapes of the linear and convolutional layers of a network, in order of their use.
+
+    Args:
+        model: float or Brevitas network; run once in eval mode, and left in the mode it was in.
+        shape: of one sample.
+    """
+    found: list[LayerShape] = []
+
+    def record(name: str) -> Callable[..., None]:
+        def hook(layer: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            found.append(_shape(name, layer, args[0], getattr(output, "value", output)))
+
+        return hook
+
+    hooks = [
+        module.register_forward_hook(record(name))
+        for name, module in model.named_modules()
+        if isinstance(module, (nn.Linear, *CONVOLUTIONS))
+    ]
+    run_once(model, shape)
+    for handle in hooks:
+        handle.remove()
+    return found
+
+
+def run_once(model: nn.Module, shape: tuple[int, ...]) -> None:
+    """Run one sample of zeros in eval mode, and leave the network in the mode that it was in."""
+    training = model.training
+    model.eval()
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    with torch.no_grad():
+        model(example_input(model, shape, device))
+    model.train(training)
+
+
+def example_input(
+    model: nn.Module, shape: tuple[int, ...], device: torch.device | None = None
+) -> torch.Tensor:
+    """A sample of zeros, (1, *shape), of the type that the network takes.
+
+    Networks say with an attribute `input_dtype` that they take integers, such as tokens.
+    """
+    return torch.zeros(1, *shape, dtype=getattr(model, "input_dtype", None), device=device)
+
+
+def _shape(name: str, layer: nn.Module, given: Any, output: torch.Tensor) -> LayerShape:
+    weight = layer.weight
+    assert isinstance(weight, torch.Tensor)
+    groups = getattr(layer, "groups", 1)
+    elements = math.prod(output.shape[1:])
+    return LayerShape(
+        name=name,
+        mw=math.prod(weight.shape[1:]),
+        mh=weight.shape[0],
+        positions=elements // weight.shape[0],
+        groups=groups,
+        weight_bits=_bits(getattr(layer, "weight_quant", None)),
+        input_bits=_width(given),
+    )
+
+
+def _bits(quantizer: Any) -> int:
+    width = None if quantizer is None else quantizer.bit_width()
+    return FLOAT_BITS if width is None else round(float(width))
+
+
+def _width(activation: Any) -> int:
+    bits = getattr(activation, "bit_width", None)
+    return FLOAT_BITS if bits is None else round(float(bits))
