@@ -199,7 +199,8 @@ def train(
         batches = Batches(data, data.train, settings.batch_size, context.seed, settings.augment)
         validation = Batches(data, data.validation, min(1000, 10 * settings.batch_size), None)
     steps = settings.epochs * len(batches)
-    classifier = Classifier(model, settings, steps, objective, groups)
+    # A network from a checkpoint comes in eval mode, and Lightning leaves modes as they are.
+    classifier = Classifier(model, settings, steps, objective, groups).train()
     best = ModelCheckpoint(
         context.folder / "checkpoints",
         filename="best",
