@@ -12,6 +12,7 @@ import yaml
 from hwflow import shipped
 from hwflow.errors import RequestError
 from hwflow.recipe import Recipe, StageSpec
+from hwflow.recipe.order import first_misplaced
 from hwflow.yaml_source import TAGS, Key, Source, check, load_yaml, nearest
 
 TAGS["network"] = ("name", ["mlp", "tfc", "sfc", "lfc"])
@@ -42,7 +43,12 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> LoadedRecip
     source.data.setdefault("name", path.stem)
     for override in overrides:
         _override(source, override)
-    return LoadedRecipe(check(Recipe, source), path.parent.resolve())
+    recipe = check(Recipe, source)
+    misplaced = first_misplaced(recipe.stages)
+    if misplaced is not None:
+        place = source.place(("stages", misplaced.index))
+        raise RequestError(f"{place}: {misplaced.reason}", hint=misplaced.remedy)
+    return LoadedRecipe(recipe, path.parent.resolve())
 
 
 def resolved_yaml(recipe: Recipe) -> str:

@@ -149,3 +149,32 @@ def test_the_schema_names_every_section_and_bound():
     text = json.dumps(Recipe.model_json_schema())
     for name in ("weight_bits", "target_fps", "rtl_frames", "digits", "maximum"):
         assert f'"{name}"' in text
+
+
+TEACHER = "distillation: {teachers: [{stage: train}]}"
+
+
+@pytest.mark.parametrize(
+    ("stages", "line", "says"),
+    [
+        (["quantize", "prune"], 2, ["prune after quantize loses", "put prune before quantize"]),
+        (["quantize", "distill, " + TEACHER], 2, ["distill after quantize", "own epochs and dist"]),
+        (["train", "quantize", "quantize"], 3, ["a network is quantized once", "keep one"]),
+        (["train", "decompose", "decompose"], 3, ["factors of factors", "keep one"]),
+        (["train", "train"], 2, ["does the same again", "raise the epochs"]),
+    ],
+)
+def test_orders_that_lose_work_are_refused_with_the_reason(tmp_path, stages, line, says):
+    text = "data: {name: digits}\nnetwork: {name: mlp}\nstages:\n"
+    text += "".join(f"  - {{kind: {stage}}}\n" for stage in stages)
+    message = refusal(tmp_path, text)
+    assert f"net.yaml:{3 + line}: " in message
+    for words in says:
+        assert words in message
+
+
+def test_stages_in_the_usual_order_are_taken(tmp_path):
+    kinds = ["train", "prune", "distill, " + TEACHER, "decompose", "train", "quantize"]
+    text = "data: {name: digits}\nnetwork: {name: mlp}\nstages:\n"
+    text += "".join(f"  - {{kind: {kind}}}\n" for kind in kinds)
+    assert len(load_recipe(write(tmp_path, text)).recipe.stages) == len(kinds)

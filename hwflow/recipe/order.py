@@ -1,0 +1,65 @@
+"""Which stages can follow which: orders that would lose what a stage did are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hwflow.recipe.optimization import Optimization
+
+# Zeros here and there, which a product of factors does not keep.
+SCATTERED = frozenset({"element", "block", "2:4"})
+
+
+@dataclass(frozen=True)
+class Misplaced:
+    """A stage that can't stand where it does.
+
+    Attributes:
+        index: of the stage in the recipe.
+        reason: what would be lost.
+        remedy: where to put it, or what to do instead.
+    """
+
+    index: int
+    reason: str
+    remedy: str
+
+
+def first_misplaced(stages: Sequence[Optimization]) -> Misplaced | None:
+    """The first stage that undoes an earlier one or repeats it to no purpose; None if none does."""
+    kinds = [str(getattr(stage, "kind", "")) for stage in stages]
+    for index, kind in enumerate(kinds):
+        found = _problem(stages, kinds, index)
+        if found is not None:
+            return Misplaced(index, f"{kind} after {found[0]}", found[1])
+    return None
+
+
+def _problem(
+    stages: Sequence[Optimization], kinds: Sequence[str], index: int
+) -> tuple[str, str] | None:
+    kind, before = kinds[index], kinds[:index]
+    if kind == "quantize" and "quantize" in before:
+        return "quantize: a network is quantized once", "keep one of the two"
+    if "quantize" in before:
+        remedy = (
+            "use the quantize stage's own epochs and distillation"
+            if kind in {"train", "distill"}
+            else f"put {kind} before quantize"
+        )
+        return "quantize loses the quantized weights and their scales", remedy
+    if kind == "decompose" and "decompose" in before:
+        return "decompose: factors of factors are no smaller", "keep one of the two"
+    if kind == "decompose" and any(_scatters(stage) for stage in stages[:index]):
+        return (
+            "pruning of scattered weights loses their zeros: a product of factors has none",
+            "prune channels, rows or neurons, or leave decompose out",
+        )
+    if kind == "train" and before and before[-1] == "train":
+        return "train does the same again", "raise the epochs of one of them"
+    return None
+
+
+def _scatters(stage: Optimization) -> bool:
+    return getattr(stage, "granularity", None) in SCATTERED
