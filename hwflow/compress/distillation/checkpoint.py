@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -45,10 +44,10 @@ def _read(path: Path, where: str) -> Mapping[str, Any]:
             found: Any = load_file(path)
         else:
             found = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
-        raise _unreadable(path, where, str(error).splitlines()[0] if str(error) else "") from error
-    except pickle.UnpicklingError as error:
-        raise _unreadable(path, where, "it holds more than tensors, or is damaged") from error
+    except Exception as error:  # Bytes that are no checkpoint fail in all ways there are.
+        foreign = isinstance(error, pickle.UnpicklingError)
+        reason = "it holds more than tensors, or is damaged" if foreign else str(error)
+        raise _unreadable(path, where, reason) from error
     if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
         found = found["state_dict"]
     if not isinstance(found, Mapping) or not all(
@@ -59,8 +58,9 @@ def _read(path: Path, where: str) -> Mapping[str, Any]:
 
 
 def _unreadable(path: Path, where: str, reason: str) -> RequestError:
+    line = next(iter(reason.splitlines()), "it is damaged")
     return RequestError(
-        f"{where}: {path}: the checkpoint can't be read: {reason or 'it is damaged'}",
+        f"{where}: {path}: the checkpoint can't be read: {line}",
         hint="give safetensors, or what torch.save(model.state_dict(), FILE) wrote",
     )
 

@@ -10,9 +10,10 @@ from torch import nn
 
 from hwflow.compress.distillation.features import check_layers
 from hwflow.compress.distillation.hints import layer_terms
-from hwflow.compress.distillation.teachers import build_teacher, earlier_stage
+from hwflow.compress.distillation.teachers import build_teacher
 from hwflow.data import Dataset
 from hwflow.recipe.distillation import Distillation, Teacher
+from hwflow.recipe.order import earlier_stage
 
 # Stages that leave the layers of a network as they are.
 _SAME_LAYERS = ("train", "distill")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,10 +25,9 @@ from hwflow.compress.stage import (
 )
 from hwflow.compress.training import train
 from hwflow.data import Dataset
-from hwflow.errors import RequestError
 from hwflow.recipe.distillation import Distillation, Teacher
 from hwflow.recipe.network import PythonNetwork
-from hwflow.yaml_source import nearest
+from hwflow.recipe.order import earlier_stage
 
 FILE = "teachers.json"  # in the folder of a stage: what its teachers are and how good
 # Teachers of one stage get seeds this far apart: two of the same network are to differ.
@@ -90,30 +88,6 @@ def _load(teacher: Teacher, place: int, context: StageContext) -> Taught:
     return Taught(
         f"{_called(teacher)} from {teacher.checkpoint}", network, measure(network, context)
     )
-
-
-def earlier_stage(asked: str, names: Iterable[str], where: str) -> str:
-    """The full name of an earlier stage.
-
-    Args:
-        asked: `01-train`, or `train` if there is one such stage.
-        names: of the earlier stages.
-        where: who asks, in messages.
-
-    Raises:
-        RequestError: there is no such stage, or there are several.
-    """
-    names = list(names)
-    found = [name for name in names if asked in (name, name.partition("-")[2])]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise RequestError(
-            f"{where}: several earlier stages are called {asked!r}",
-            hint=f"name one of {', '.join(found)}",
-        )
-    hint = nearest(asked, names) if names else "this is the first stage: give a network instead"
-    raise RequestError(f"{where}: there is no earlier stage {asked!r}", hint=hint)
 
 
 def build_teacher(teacher: Teacher, where: str, data: Dataset, seed: int, base: Path) -> nn.Module:
