@@ -12,7 +12,7 @@ import yaml
 from hwflow import shipped
 from hwflow.errors import RequestError
 from hwflow.recipe import Recipe, StageSpec
-from hwflow.recipe.order import first_misplaced
+from hwflow.recipe.order import earlier_stage, first_misplaced
 from hwflow.yaml_source import TAGS, Key, Source, check, load_yaml, nearest
 
 TAGS["network"] = ("name", ["mlp", "tfc", "sfc", "lfc"])
@@ -48,7 +48,18 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> LoadedRecip
     if misplaced is not None:
         place = source.place(("stages", misplaced.index))
         raise RequestError(f"{place}: {misplaced.reason}", hint=misplaced.remedy)
+    _check_teachers(recipe, source)
     return LoadedRecipe(recipe, path.parent.resolve())
+
+
+def _check_teachers(recipe: Recipe, source: Source) -> None:
+    """See that teachers that are earlier stages are there."""
+    for index, stage in enumerate(recipe.stages):
+        distillation = getattr(stage, "distillation", None)
+        for number, teacher in enumerate(distillation.teachers if distillation else ()):
+            if teacher.stage is not None:
+                key = ("stages", index, "distillation", "teachers", number, "stage")
+                earlier_stage(teacher.stage, recipe.stage_names[:index], source.place(key))
 
 
 def resolved_yaml(recipe: Recipe) -> str:

@@ -15,14 +15,14 @@ import torch
 from torch import fx, nn
 from torch.nn import functional
 
+from hwflow.compress.distillation import objective_for
 from hwflow.compress.quantizers import (
     input_quantizer,
     quant_linear,
     relu_activation,
     signed_activation,
 )
-from hwflow.compress.stage import StageContext, StageOutcome
-from hwflow.compress.train import measure
+from hwflow.compress.stage import StageContext, StageOutcome, measure
 from hwflow.compress.training import train
 from hwflow.data import Dataset
 from hwflow.errors import RequestError
@@ -58,7 +58,8 @@ class QuantizeStage:
         structure = input_structure(model, settings, context.data)
         torch.manual_seed(context.seed)
         quantized = self.rebuild(model, settings, structure)
-        train(quantized, settings, context)
+        objective = objective_for(settings.distillation, quantized, context)
+        train(quantized, settings, context, objective=objective)
         return StageOutcome(quantized.eval(), measure(quantized, context), structure)
 
     def rebuild(self, model: nn.Module, settings: Quantize, structure: dict[str, Any]) -> nn.Module:

@@ -18,13 +18,14 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from hwflow.compress.augmentation import augmented
+from hwflow.compress.safety import Watch, memory_errors
 from hwflow.compress.stage import StageContext
 from hwflow.data import Dataset, Split
-from hwflow.errors import HwflowError
 from hwflow.recipe import Optimization
 
 # Multiply-accumulates of a step from which on threads pay.
 SHARED_WORK = 2e7
+LOG_STEPS = 50
 
 _OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -49,7 +50,8 @@ class Batch(NamedTuple):
     variant: torch.Tensor
 
 
-# Loss of a network on a batch, averaged over its samples.
+# Loss of a network on a batch, averaged over its samples. An objective that is a module has its
+# parameters trained along with the network's.
 Objective = Callable[[nn.Module, Batch], torch.Tensor]
 
 
@@ -116,13 +118,7 @@ class Classifier(lightning.LightningModule):
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
         """Loss of one batch."""
         loss = self.objective(self.model, batch)
-        if index % 50 == 0:
-            if not torch.isfinite(loss):
-                raise HwflowError(
-                    f"training diverged: the loss is {loss.item()} in epoch {self.current_epoch}",
-                    hint="lower learning_rate; the best checkpoint so far is kept in the stage's"
-                    " folder",
-                )
+        if index % LOG_STEPS == 0:
             self.log("loss", loss, prog_bar=True)
         return loss
 
@@ -142,8 +138,11 @@ class Classifier(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """Optimizer and learning rate schedule of the recipe."""
         kind = _OPTIMIZERS[self.settings.optimizer]
+        groups = [{"params": self.model.parameters()}] if self.groups is None else [*self.groups]
+        if isinstance(self.objective, nn.Module):
+            groups.append({"params": self.objective.parameters()})
         optimizer = kind(
-            self.model.parameters() if self.groups is None else self.groups,
+            groups,
             lr=self.settings.learning_rate,
             weight_decay=self.settings.weight_decay,
             **({"momentum": 0.9} if kind is torch.optim.SGD else {}),
@@ -189,17 +188,19 @@ def train(
         callbacks: Lightning callbacks, for what changes from step to step.
 
     Raises:
-        HwflowError: the loss is no longer finite, or memory does not suffice.
+        HwflowError: the loss or a weight is no longer finite, or memory does not suffice.
         KeyboardInterrupt: Ctrl-C, or SIGTERM.
     """
     if settings.epochs == 0:
         return
     data = context.data
     lightning.seed_everything(context.seed, verbose=False)
-    batches = Batches(data, data.train, settings.batch_size, context.seed, settings.augment)
-    validation = Batches(data, data.validation, min(1000, 10 * settings.batch_size), None)
+    with memory_errors(settings.batch_size):
+        batches = Batches(data, data.train, settings.batch_size, context.seed, settings.augment)
+        validation = Batches(data, data.validation, min(1000, 10 * settings.batch_size), None)
     steps = settings.epochs * len(batches)
-    classifier = Classifier(model, settings, steps, objective, groups)
+    # A network from a checkpoint comes in eval mode, and Lightning leaves modes as they are.
+    classifier = Classifier(model, settings, steps, objective, groups).train()
     best = ModelCheckpoint(
         context.folder / "checkpoints",
         filename="best",
@@ -214,12 +215,12 @@ def train(
             max_epochs=settings.epochs,
             accelerator="auto",
             devices=1,
-            callbacks=[*callbacks, best, _Teller(context)],
+            callbacks=[*callbacks, Watch(best), best, _Teller(context)],
             logger=TensorBoardLogger(context.folder, name="tensorboard", version=""),
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
-            log_every_n_steps=50,
+            log_every_n_steps=LOG_STEPS,
             deterministic="warn",
         )
         with _threads(model, settings.batch_size), memory_errors(settings.batch_size):
@@ -227,26 +228,6 @@ def train(
     state = torch.load(best.best_model_path, weights_only=True, map_location="cpu")["state_dict"]
     classifier.cpu().load_state_dict(state)
     model.eval()
-
-
-@contextlib.contextmanager
-def memory_errors(batch_size: int) -> Iterator[None]:
-    """Turn a lack of memory into an error that says what to do.
-
-    Raises:
-        HwflowError: memory, of the machine or of a GPU, did not suffice.
-    """
-    try:
-        yield
-    except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
-        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not known and "can't allocate memory" not in str(error):
-            raise
-        raise HwflowError(
-            f"memory does not suffice for batches of {batch_size} samples:"
-            f" {str(error).splitlines()[0] if str(error) else 'out of memory'}",
-            hint="lower batch_size, or use a smaller network",
-        ) from error
 
 
 @contextlib.contextmanager

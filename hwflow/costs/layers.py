@@ -73,13 +73,14 @@ def layer_shapes(model: nn.Module, shape: tuple[int, ...]) -> list[LayerShape]:
 
 
 def run_once(model: nn.Module, shape: tuple[int, ...]) -> None:
-    """Run one sample of zeros in eval mode, and leave the network in the mode that it was in."""
-    training = model.training
+    """Run one sample of zeros in eval mode, and leave each module in the mode that it was in."""
+    modes = {module: module.training for module in model.modules()}
     model.eval()
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     with torch.no_grad():
         model(example_input(model, shape, device))
-    model.train(training)
+    for module, training in modes.items():
+        module.training = training
 
 
 def example_input(

@@ -29,11 +29,24 @@ class Recipe(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the build.")
     seed: int = Field(0, ge=0, description="Seed of splits, training and stalls.")
+    seeds: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="How often the stages run, each time from another seed of initial weights and"
+        " training on the same splits; the report gives mean and confidence interval. Hardware is"
+        " built from the first.",
+    )
     data: DataSpec
     network: NetworkSpec
     stages: tuple[StageSpec, ...] = Field(min_length=1, description="Compression, in order.")
     hardware: Hardware = Hardware()
     verify: Verify = Verify()
+
+    @property
+    def stage_names(self) -> list[str]:
+        """What the stages are called, such as `01-train`."""
+        return [f"{place:02d}-{stage.kind}" for place, stage in enumerate(self.stages, 1)]
 
 
 __all__ = [

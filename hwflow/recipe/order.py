@@ -1,11 +1,14 @@
-"""Which stages can follow which: orders that would lose what a stage did are refused."""
+"""Which stages can follow which, and which earlier stage a teacher's name means: orders that would
+lose what a stage did are refused."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from hwflow.errors import RequestError
 from hwflow.recipe.optimization import Optimization
+from hwflow.yaml_source import nearest
 
 # Zeros here and there, which a product of factors does not keep.
 SCATTERED = frozenset({"element", "block", "2:4"})
@@ -63,3 +66,27 @@ def _problem(
 
 def _scatters(stage: Optimization) -> bool:
     return getattr(stage, "granularity", None) in SCATTERED
+
+
+def earlier_stage(asked: str, names: Iterable[str], where: str) -> str:
+    """The full name of an earlier stage.
+
+    Args:
+        asked: `01-train`, or `train` if there is one such stage.
+        names: of the earlier stages.
+        where: who asks, in messages.
+
+    Raises:
+        RequestError: there is no such stage, or there are several.
+    """
+    names = list(names)
+    found = [name for name in names if asked in (name, name.partition("-")[2])]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise RequestError(
+            f"{where}: several earlier stages are called {asked!r}",
+            hint=f"name one of {', '.join(found)}",
+        )
+    hint = nearest(asked, names) if names else "this is the first stage: give a network instead"
+    raise RequestError(f"{where}: there is no earlier stage {asked!r}", hint=hint)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 import hwflow
 from hwflow.bitstream import why_skipped
 from hwflow.board import Board
 from hwflow.recipe import PythonNetwork, Recipe
+from hwflow.report.intervals import seeds
 from hwflow.report.schema import (
     Bitstream,
     Difference,
@@ -23,6 +25,7 @@ from hwflow.report.schema import (
     Resources,
     ResourceTable,
     RtlExecution,
+    Seeds,
     Stage,
     StallPattern,
     StepTime,
@@ -84,8 +87,7 @@ def network_name(recipe: Recipe) -> str:
 
 def _stages(recipe: Recipe, records: Mapping[str, StepRecord]) -> list[Stage]:
     stages = []
-    for index, settings in enumerate(recipe.stages):
-        name = f"{index + 1:02d}-{settings.kind}"
+    for name, settings in zip(recipe.stage_names, recipe.stages, strict=True):
         if name in records:
             facts = records[name].facts
             stages.append(
@@ -94,10 +96,23 @@ def _stages(recipe: Recipe, records: Mapping[str, StepRecord]) -> list[Stage]:
                     kind=settings.kind,
                     metric=Metric(value=facts["test_accuracy"]),
                     seconds=records[name].seconds,
+                    seeds=_seeds(name, records),
+                    teachers=facts.get("teachers", []),
                     **{key: facts[key] for key in ("params", "macs", "bops", "weight_bits")},
                 )
             )
     return stages
+
+
+def _seeds(stage: str, records: Mapping[str, StepRecord]) -> Seeds | None:
+    """What the repetitions of a stage gave, as far as they are done."""
+    places = [PurePosixPath(record.folder) for record in records.values()]
+    values = [
+        record.facts["test_accuracy"]
+        for place, record in zip(places, records.values(), strict=True)
+        if place.name == stage and place.parts[0] in (stage, "seeds")
+    ]
+    return seeds(values) if len(values) > 1 else None
 
 
 def _hardware(

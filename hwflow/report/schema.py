@@ -25,6 +25,24 @@ class Metric(_Part):
     split: str = "test"
 
 
+class Seeds(_Part):
+    """A stage's metric from several seeds: each value, the recipe's own seed first, their mean,
+    and its 95 % confidence interval."""
+
+    values: list[float]
+    mean: float
+    low: float
+    high: float
+
+
+class Teacher(_Part):
+    """A network that a stage learned from."""
+
+    teacher: str
+    validation_accuracy: float
+    test_accuracy: float
+
+
 class Stage(_Part):
     """A compression stage and the network that it left."""
 
@@ -36,6 +54,8 @@ class Stage(_Part):
     bops: int
     weight_bits: int
     seconds: float
+    seeds: Seeds | None = None
+    teachers: list[Teacher] = Field(default_factory=list)
 
 
 class Resources(_Part):

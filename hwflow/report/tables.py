@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Callable, Sequence
 
-from hwflow.report.schema import Report, Resources
+from hwflow.report.schema import Report, Resources, Seeds
 
 Column = tuple[str, Callable[[Report], object]]
 
@@ -84,10 +84,33 @@ def to_csv(reports: Sequence[Report]) -> str:
 
 
 def to_markdown(reports: Sequence[Report]) -> str:
-    """One line a run, as a Markdown table."""
+    """One line a run, as a Markdown table; and one a stage that several seeds repeated."""
     rows = [[_short(value(report)) for _, value in COLUMNS] for report in reports]
-    lines = [[name for name, _ in COLUMNS], ["---"] * len(COLUMNS), *rows]
+    text = _markdown_table([name for name, _ in COLUMNS], rows)
+    repeated = [
+        [report.recipe, stage.name, *_seeds(stage.seeds)]
+        for report in reports
+        for stage in report.stages
+        if stage.seeds is not None
+    ]
+    if repeated:
+        header = ["recipe", "stage", "mean accuracy", "95 % interval", "seeds"]
+        text += "\n" + _markdown_table(header, repeated)
+    return text
+
+
+def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _seeds(seeds: Seeds) -> list[str]:
+    """Mean, interval and values as text."""
+    return [
+        f"{seeds.mean:.4f}",
+        f"{seeds.low:.4f} to {seeds.high:.4f}",
+        ", ".join(f"{value:.4f}" for value in seeds.values),
+    ]
 
 
 def to_json(reports: Sequence[Report]) -> str:

@@ -10,11 +10,13 @@ from hwflow.report.schema import Report, RtlExecution
 
 
 def summary(report: Report) -> RenderableType:
-    """Accuracy by stage, speed, resources against the board, verdicts."""
+    """Accuracy by stage and seed, speed, resources against the board, verdicts."""
     parts: list[RenderableType] = [
         Text(f"{report.recipe} on {report.board_title} ({report.part})", style="bold"),
         _stages(report),
     ]
+    if any(stage.seeds for stage in report.stages):
+        parts.append(_seeds(report))
     if report.hardware is not None:
         parts += [_speed(report), _resources(report)]
     if report.verification is not None:
@@ -39,6 +41,20 @@ def _stages(report: Report) -> Table:
             f"{stage.bops / 1e6:,.2f}",
         )
     return table
+
+
+def _seeds(report: Report) -> Text:
+    """Mean, interval and values of each stage's repetitions."""
+    text = Text()
+    for stage in report.stages:
+        if stage.seeds is not None:
+            found = stage.seeds
+            values = ", ".join(f"{value:.2%}" for value in found.values)
+            text.append("seeds      " if not text else "\n           ", "dim")
+            text.append(f"{stage.kind} ")
+            text.append(f"{found.mean:.2%}", "bold")
+            text.append(f", 95 % within {found.low:.2%} to {found.high:.2%} ({values})")
+    return text
 
 
 def _speed(report: Report) -> Text:
