@@ -9,7 +9,8 @@ from typing import Any
 import hwflow
 from hwflow.bitstream import why_skipped
 from hwflow.board import Board
-from hwflow.recipe import PythonNetwork, Recipe
+from hwflow.recipe import Recipe
+from hwflow.recipe.network import network_name
 from hwflow.report.intervals import seeds
 from hwflow.report.schema import (
     Bitstream,
@@ -64,7 +65,7 @@ def assemble(
         hwflow_version=hwflow.__version__,
         started=started,
         seconds=sum(record.seconds for record in records.values()),
-        network=network_name(recipe),
+        network=network_name(recipe.network),
         data=recipe.data.name,
         problem=problem,
         stages=_stages(recipe, records),
@@ -77,12 +78,6 @@ def assemble(
             for name, record in records.items()
         ],
     )
-
-
-def network_name(recipe: Recipe) -> str:
-    """What a recipe's network is called."""
-    network = recipe.network
-    return network.python if isinstance(network, PythonNetwork) else network.name
 
 
 def _stages(recipe: Recipe, records: Mapping[str, StepRecord]) -> list[Stage]:
