@@ -122,7 +122,7 @@ def bram18(words: int, bits: int) -> int:
         words: depth.
         bits: of a word.
     """
-    if words * bits <= 1024 or words <= 64:
+    if words * bits <= 1024 or words <= 128:
         return 0
     if words > 512:
         for width, depth in _RAMB18[:-1]:
