@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hwflow.artifacts import write_whole
 from hwflow.board import Board, Resources
 from hwflow.errors import HwflowError
-from hwflow.pipeline import Context, Event, Pipeline, Step
+from hwflow.pipeline import ENDS, Context, Event, Pipeline, Step
 from hwflow.recipe import Quantize, Recipe
 from hwflow.recipe_file import LoadedRecipe
 from hwflow.stage_steps import (
@@ -36,6 +36,7 @@ AGREEMENT_SAMPLES = 256
 NETLIST_FRAMES = 20
 # A board that FINN's estimates exceed by this factor is not worth hours of synthesis.
 HOPELESS = 2.0
+REFERENCE = ("exchange/reference", "exchange/images", "exchange/values")
 LOWERING = ("finn-plus", "qonnx", "onnx")
 
 
@@ -109,7 +110,7 @@ class Build:
                 self._dataflow,
                 settings=[hardware, board, self._folding(), data_settings(self)],
                 after=("export",),
-                rooms=("dataflow", "costs", "kernels", "exchange/reference", "data"),
+                rooms=("dataflow", "costs", "kernels", *REFERENCE, "data"),
                 distributions=LOWERING,
             ),
             Step(
@@ -181,6 +182,8 @@ class Build:
         from hwflow.costs import target_cycles
 
         recipe = self.recipe
+        told: Any = model  # Sizes of images, by which stages judge pools.
+        told.sample_shape = data.shape
         for settings in recipe.stages:
             stage: Any = STAGES[settings.kind]
             stage.check(model, settings)
@@ -222,14 +225,27 @@ class Build:
         return model
 
     def _export(self, folder: Path, context: Context) -> dict[str, Any]:
+        from hwflow.compress.quantize.lowering import why_not_lowered
         from hwflow.exchange import check_agreement, export
 
         data = self.data()
         model = self.network(data, len(self.recipe.stages))
+        (settings,) = (s for s in self.recipe.stages if isinstance(s, Quantize))
+        reason = why_not_lowered(model, settings, data.shape)
         exported = export(model, data.shape, folder)
+        if exported.qonnx is None and reason is None:
+            raise HwflowError(
+                f"the network can't be exported to QONNX: {exported.qonnx_skipped}",
+                hint="its forward must be exportable to ONNX",
+            )
         inputs = data.floats(data.validation)[:AGREEMENT_SAMPLES]
-        agreement = check_agreement(model, exported, inputs)
-        return {**asdict(agreement), "qcdq_skipped": exported.qcdq_skipped}
+        agreement = check_agreement(model, exported, inputs, hardware=reason is None)
+        return {
+            **asdict(agreement),
+            "qonnx_skipped": exported.qonnx_skipped,
+            "qcdq_skipped": exported.qcdq_skipped,
+            **({} if reason is None else {ENDS: reason}),
+        }
 
     def _dataflow(self, folder: Path, context: Context) -> dict[str, Any]:
         from hwflow.dataflow.lower import lower

@@ -35,6 +35,9 @@ from hwflow.step_records import (
 
 KEPT = "kept"  # Folder for files that were found in the folder of a step, and are not the step's.
 
+# A step whose facts have this key ends the build, for the reason that it holds.
+ENDS = "ends"
+
 EventKind = Literal[
     "cached",  # the step had finished in an earlier build
     "damaged",  # what it wrote is not as it was; text names the files; the step runs again
@@ -42,9 +45,10 @@ EventKind = Literal[
     "started",  # text says why the step runs
     "note",  # how far it is, in the step's own words
     "finished",
+    "ended",  # nothing comes after this step; text says why
     "failed",
     "interrupted",
-    "removed",  # a step of an earlier build that this one does not have; its folder is gone
+    "removed",  # a step of an earlier build that this one does not run; its folder is gone
 ]
 
 
@@ -229,7 +233,21 @@ class _Build:
             else:
                 self._tell("cached", step.name, seconds=record.seconds)
             self.done[step.name] = record
+            if ENDS in record.facts:
+                self._end(all_steps[all_steps.index(step) + 1 :], step.name, record.facts[ENDS])
+                break
         return self.done
+
+    def _end(self, later: Sequence[Step], name: str, reason: str) -> None:
+        """End the build after a step; what later ones left in an earlier build is not of it."""
+        for step in later:
+            path = self._record_of(step.name)
+            if path.exists():
+                self._keep_strangers(_known(path))
+                _remove(self.run_dir / step.folder)
+                self._tell("removed", step.name, step.folder)
+                path.unlink()
+        self._tell("ended", name, reason)
 
     # ---------------------------------------------------------------- what is there already
 

@@ -106,6 +106,9 @@ class _Row:
         if event.kind == "note":
             self.note, self.fraction = event.text, event.fraction
             return
+        if event.kind == "ended":  # Beside how long it took.
+            self.note = event.text
+            return
         if event.kind == "started":
             self.started = time.monotonic()
         self.state, self.seconds = event.kind, event.seconds

@@ -14,7 +14,7 @@ from hwflow.board import load_board
 from hwflow.build import Build
 from hwflow.errors import HwflowError, RequestError, ToolError
 from hwflow.logs import log_to
-from hwflow.pipeline import Event
+from hwflow.pipeline import ENDS, Event
 from hwflow.recipe_file import load_recipe, resolved_yaml
 from hwflow.report import Report, load_report, save_report, to_html
 from hwflow.report.assemble import assemble
@@ -121,6 +121,8 @@ def finished_steps(build: Build) -> dict[str, StepRecord]:
         if record is None:
             break
         records[step.name] = record
+        if ENDS in record.facts:
+            break
     return records
 
 

@@ -39,10 +39,12 @@ def network_costs(model: nn.Module, shape: tuple[int, ...]) -> Costs:
     """
     from torch.utils.flop_counter import FlopCounterMode
 
+    from hwflow.costs.names import Nameless
+
     layers = layer_shapes(model, shape)
     # A frozen copy, for the counter hooks into gradients.
     frozen = copy.deepcopy(model).requires_grad_(False)
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter, Nameless():
         run_once(frozen, shape)
     in_layers = sum(layer.macs for layer in layers)
     elsewhere = max(0, counter.get_total_flops() // 2 - in_layers)

@@ -24,7 +24,9 @@ TOLERANCE = 1e-4
 # in float32, and its logits with it: such samples count as undecided where they differ.
 UNDECIDED = 1e-4
 # Samples that a file is compared on that takes them one at a time only.
-SINGLE_SAMPLES = 16
+SINGLE_SAMPLES = 8
+# Nodes from which on an unrolled layer takes minutes in qonnx's execution.
+LONG = 100
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ def check_agreement(
     """Compare the Brevitas network with its exports, each run by its own tool.
 
     Compared are QONNX (run by qonnx), QCDQ (by onnxruntime) and the float64 reference that
-    hardware is compared with. Networks whose files take one sample at a time, such as unrolled
-    recurrent ones, are compared on a few samples.
+    hardware is compared with. Networks whose files take one sample at a time, such as those with
+    attention, are compared on a few samples.
 
     Args:
         model: the trained network.
@@ -137,6 +139,10 @@ def _run(
 
 
 def _run_qonnx(model: onnx.ModelProto, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    if _is_long(model):
+        from hwflow.exchange.long_graphs import run_long_graph
+
+        return run_long_graph(model, inputs)
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.core.onnx_exec import execute_onnx
     from qonnx.transformation.infer_shapes import InferShapes
@@ -145,6 +151,12 @@ def _run_qonnx(model: onnx.ModelProto, inputs: NDArray[np.float32]) -> NDArray[n
     graph = wrapped.graph
     outputs = execute_onnx(wrapped, {graph.input[0].name: inputs})
     return outputs[graph.output[0].name]
+
+
+def _is_long(model: onnx.ModelProto) -> bool:
+    """Whether a file is better run as a whole: many nodes, none of which needs a fast kernel."""
+    operations = {node.op_type for node in model.graph.node}
+    return len(model.graph.node) > LONG and not operations & {"Conv", "ConvTranspose", "FloatQuant"}
 
 
 def _run_qcdq(model: onnx.ModelProto, inputs: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -181,6 +181,8 @@ class Quantize(Training):
             problems.append(f"accumulator_bits needs weights of 2 bits or more, not {few[0]}")
         if bounded and rounding != "nearest":
             problems.append(f"accumulator_bits rounds weights itself: rounding {rounding} can't")
+        if bounded and self.accumulator_method == "a2q_plus" and self._has_binary_inputs():
+            problems.append("a2q_plus bounds no sum of binary inputs (-1, +1): use a2q")
         if rounding == "learned" and 1 in every:
             problems.append(
                 "learned rounding chooses between two codes: weights of 1 bit have none"
@@ -200,6 +202,10 @@ class Quantize(Training):
         if low:
             return [f"learned_bits starts above its minimum of {learned.minimum}, not at {low[0]}"]
         return []
+
+    def _has_binary_inputs(self) -> bool:
+        bits = (self.activation_bits, self.negative_bits, self.pool_bits, self.input_bits)
+        return 1 in (*bits, *(policy.activation_bits for policy in self.layers))
 
     @property
     def negative_bits(self) -> int:

@@ -17,7 +17,7 @@ from torch import nn
 
 from hwflow.compress.quantize.tracing import TRANSPOSED
 from hwflow.costs.layers import run_once
-from hwflow.errors import HwflowError
+from hwflow.errors import HwflowError, RequestError
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,22 @@ def bounded_layers(model: nn.Module, shape: tuple[int, ...]) -> list[BoundedLaye
     return found
 
 
+def check_room(model: nn.Module, shape: tuple[int, ...]) -> None:
+    """Raise if an accumulator is so narrow that a layer's weights could be nothing but zeros.
+
+    Raises:
+        RequestError: names the layer.
+    """
+    for bounded in bounded_layers(model, shape):
+        greatest_input = 2 ** (bounded.input_bits - bounded.input_signed)
+        if 2 ** (bounded.accumulator_bits - 1) - 1 < greatest_input:
+            raise RequestError(
+                f"layer {bounded.name}: an accumulator of {bounded.accumulator_bits} bits holds no"
+                f" product of inputs of {bounded.input_bits} bits",
+                hint="raise accumulator_bits, or lower the bits of activations and input",
+            )
+
+
 def check_accumulators(model: nn.Module, shape: tuple[int, ...]) -> None:
     """Raise if a sum of products could leave an accumulator that weights were trained for.
 
@@ -134,10 +150,11 @@ def without_bounds(model: nn.Module, shape: tuple[int, ...]) -> nn.Module:
         per_channel = weight.scale.numel() > 1
         scaling = ScalingPerOutputType.CHANNEL if per_channel else ScalingPerOutputType.TENSOR
         bounded.layer.weight.data.copy_(weight.value)
-        bounded.layer.weight_quant = Int8WeightPerTensorFloat.let(
+        quantizer = Int8WeightPerTensorFloat.let(
             bit_width=bits,
             scaling_per_output_type=scaling,
             scaling_impl_type=ScalingImplType.CONST,
             scaling_init=weight.scale.detach() * (2 ** (bits - 1) - 1),
         )
+        bounded.layer.weight_quant = quantizer.proxy_class(bounded.layer, quantizer)
     return model.eval()

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import brevitas.nn as qnn
+import torch
+from brevitas.nn.mixin.base import QuantRecurrentLayerMixin
 from brevitas.quant import Int32Bias
+from brevitas.quant_tensor import _unpack_quant_tensor
 from torch import nn
 
 from hwflow.compress.quantize.quantizers import activation_quantizer, is_integer, weight_quantizer
@@ -76,9 +79,20 @@ class Attention(qnn.QuantMultiheadAttention):
     # Asked for by them: without a bias here they compute nothing past the layer.
     in_proj_bias = None
 
-    def forward(self, *args: Any, is_causal: bool = False, **kwargs: Any) -> Any:
+    def forward(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        *args: Any,
+        is_causal: bool = False,
+        **kwargs: Any,
+    ) -> Any:
         """As torch.nn.MultiheadAttention; `is_causal` only says what the mask is."""
-        return super().forward(*args, **kwargs)
+        plain = (_unpack_quant_tensor(given) for given in (query, key, value))
+        # Brevitas names the axes of what it is given.
+        views = (given.view_as(given) for given in plain)
+        return super().forward(*views, *args, **kwargs)
 
 
 def quant_sequence_layer(name: str, layer: Any, settings: Quantize) -> nn.Module:
@@ -104,7 +118,6 @@ def _attention(name: str, layer: nn.MultiheadAttention, settings: Quantize) -> n
     signed = activation_quantizer(settings, bits, signed=True)
     unsigned = activation_quantizer(settings, bits, signed=False)
     weights = weight_quantizer(settings, last=False)
-    packed = layer._qkv_same_embed_dim
     bias = Int32Bias if is_integer(settings) else None
     quantized = Attention(
         layer.embed_dim,
@@ -113,7 +126,7 @@ def _attention(name: str, layer: nn.MultiheadAttention, settings: Quantize) -> n
         bias=layer.out_proj.bias is not None,
         kdim=layer.kdim,
         vdim=layer.vdim,
-        packed_in_proj=packed,
+        packed_in_proj=False,  # It would take nothing but self-attention.
         batch_first=layer.batch_first,
         in_proj_input_quant=signed,
         in_proj_weight_quant=weights,
@@ -161,6 +174,9 @@ def _recurrent(name: str, layer: Any, settings: Quantize) -> nn.Module:
             layer.input_size, layer.hidden_size, nonlinearity=layer.nonlinearity, **options
         )
     quantized.load_state_dict(layer.state_dict(), strict=False)
+    for module in quantized.modules():
+        if isinstance(module, QuantRecurrentLayerMixin):
+            module.fast_mode = False  # It would make a second cell, which no checkpoint knows.
     return quantized
 
 

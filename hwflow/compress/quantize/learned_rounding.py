@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from brevitas.quant_tensor import QuantTensor
 from torch import nn
 from torch.nn import functional
 
-from hwflow.compress.quantize.tracing import TRANSPOSED
+from hwflow.compress.quantize.tracing import QUANT_SEQUENCE, TRANSPOSED
 from hwflow.compress.stage import StageContext
 from hwflow.recipe.quantize import PostTraining
 
@@ -42,13 +42,7 @@ def learn_rounding(
         settings: steps and learning rate.
         context: seed, and who is told how far it is.
     """
-    names = [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, QuantWeightBiasInputOutputLayer)
-        and module.weight_quant.is_quant_enabled
-        and not isinstance(module, TRANSPOSED)
-    ]
+    names = list(_layers(model))
     with quantization_status_manager(
         model,
         disable_act_quant=True,
@@ -62,6 +56,16 @@ def learn_rounding(
         context.note(f"learning to round {name}", number / len(names))
         inputs = _inputs(model, name, batches)
         round_layer(model.get_submodule(name), inputs, wanted[name], settings, generator)
+
+
+def _layers(model: nn.Module) -> Iterator[str]:
+    """Names of the linear and convolutional layers that are not parts of attention."""
+    attention = [name for name, m in model.named_modules() if isinstance(m, QUANT_SEQUENCE)]
+    for name, module in model.named_modules():
+        inside = any(name.startswith(f"{outer}.") for outer in attention)
+        sums = isinstance(module, QuantWeightBiasInputOutputLayer)
+        if sums and not inside and not isinstance(module, TRANSPOSED):
+            yield name
 
 
 def round_layer(

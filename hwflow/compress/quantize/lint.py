@@ -256,10 +256,10 @@ class _Lint:
                 "TruncAvgPool2d of parts of an image",
                 "let its kernel be the whole image, or use a max pool or a stride",
             )
-        elif module.trunc_quant.rounding_mode != "FLOOR":
+        elif module.trunc_quant.rounding_mode.upper() != "FLOOR":
             yield Violation(
                 name,
-                f"TruncAvgPool2d rounds by {module.trunc_quant.rounding_mode}",
+                f"TruncAvgPool2d rounds by {module.trunc_quant.rounding_mode.upper()}",
                 "use a trunc_quant with float_to_int_impl_type = 'floor' (TruncTo8bit)",
             )
 
@@ -300,7 +300,9 @@ def _convolution(name: str, module: Any) -> Iterator[Violation]:
 def _unknown(name: str, module: nn.Module) -> Violation:
     kind = _kind(module)
     fix = f"use {SUPPORTED}"
-    if isinstance(module, _SPLITS):
+    if isinstance(module, nn.ReLU):
+        fix = "use brevitas.nn.QuantReLU"
+    elif isinstance(module, _SPLITS):
         fix = "it splits the graph: use batch norm and ReLU instead"
     return Violation(name, f"is a {kind}, which hardware does not take", fix)
 

@@ -16,7 +16,7 @@ from brevitas.quant import (
     Int8WeightPerTensorFloat,
     Uint8ActPerTensorFloat,
 )
-from brevitas.quant.experimental.float_quant_ocp import (
+from brevitas.quant.float_quant_ocp import (
     FpOCPActPerTensorFloat,
     FpOCPWeightPerTensorFloat,
 )

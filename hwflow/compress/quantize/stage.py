@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import fx, nn
 
 from hwflow.compress.distillation import objective_for
-from hwflow.compress.quantize.accumulator import check_accumulators
+from hwflow.compress.quantize.accumulator import check_accumulators, check_room
 from hwflow.compress.quantize.calibration import post_train
 from hwflow.compress.quantize.equalization import equalize
 from hwflow.compress.quantize.graph import quantize_network
@@ -58,17 +58,13 @@ class QuantizeStage:
         """
         shape = getattr(model, "sample_shape", None)
         form = _form(model, settings)
-        if settings.target == "export":
-            if form == "graph":
-                quantize_network(model, settings, {**_ANY_INPUT, "shape": shape})
-            elif form == "layers":
-                quantize_layers(model, settings)
-            return
-        if form == "graph":
-            traced = quantize_network(model, settings, {**_ANY_INPUT, "shape": shape})
-        else:
-            traced = trace(model)
-        _refuse([str(v) for v in violations(traced, shape)])
+        quantized = self.rebuild(model, settings, {**_ANY_INPUT, "form": form, "shape": shape})
+        if shape is not None:
+            check_room(quantized, shape)
+        if settings.target == "hardware":
+            graph = trace(quantized) if form == "own" else quantized
+            assert isinstance(graph, fx.GraphModule)
+            _refuse([str(violation) for violation in violations(graph, shape)])
 
     def run(self, model: nn.Module, settings: Quantize, context: StageContext) -> StageOutcome:
         """Quantize, calibrate, train, and measure on validation and test."""
@@ -83,6 +79,7 @@ class QuantizeStage:
             structure |= input_structure(model, settings, context.data)
         torch.manual_seed(context.seed)
         quantized = self.rebuild(model, settings, structure)
+        check_room(quantized, context.data.shape)
         if post_training is not None:
             post_train(quantized, post_training, context)
         self._train(quantized, settings, context)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from brevitas.nn import QuantMultiheadAttention
+from brevitas.nn import QuantLSTM, QuantMultiheadAttention, QuantRNN
 from brevitas.nn.mixin.base import QuantLayerMixin, QuantRecurrentLayerMixin
 from torch import fx, nn
 from torch.nn import functional
@@ -22,6 +22,7 @@ TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 COMPUTE = (nn.Linear, *CONVOLUTIONS, *TRANSPOSED)
 # Layers that Brevitas quantizes whole.
 SEQUENCE = (nn.MultiheadAttention, nn.RNN, nn.LSTM)
+QUANT_SEQUENCE = (QuantMultiheadAttention, QuantRNN, QuantLSTM)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 ELEMENTWISE = (*BATCH_NORMS, TensorNorm, Rescale)
 MAX_POOLS = (nn.MaxPool1d, nn.MaxPool2d)
@@ -137,6 +138,10 @@ def is_join(node: fx.Node) -> bool:
 
 def is_transparent(traced: fx.GraphModule, node: fx.Node) -> bool:
     """Whether a node leaves the values that go through it as they are (dropout aside)."""
+    if node.target is operator.getitem and isinstance(
+        module_of(traced, source(node)), (*SEQUENCE, *QUANT_SEQUENCE)
+    ):
+        return False  # It takes one of several results.
     return isinstance(module_of(traced, node), TRANSPARENT) or (
         called(node) and node.target in PASSING and bool(node.all_input_nodes)
     )
