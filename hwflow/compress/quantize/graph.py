@@ -249,11 +249,11 @@ class _Pass:
             self.quantized.update(dict.fromkeys(way[: way.index(reader) + 1], True))
 
     def _quantizer_before(self, node: fx.Node, value: fx.Node) -> tuple[str, nn.Module]:
-        settings = self.policies.of_activation(place(node))
         is_first = not self.derived[value] and not hasattr(self.traced, "input_quantizer")
         if is_first and "limit" in self.structure:
             options = {key: self.structure[key] for key in ("bits", "signed", "limit")}
             return "input_quantizer", input_quantizer(self.policies.settings, **options)
+        settings = self.policies.of_activation(place(node))
         return f"{node.name}_quantizer", signed_activation(settings)
 
     def _insert_after(self, node: fx.Node, name: str, quantizer: nn.Module) -> None:

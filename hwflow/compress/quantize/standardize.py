@@ -13,9 +13,11 @@ from torch.nn import functional
 
 from hwflow.compress.quantize.tracing import (
     ADAPTIVE_POOLS,
+    PLACE,
     is_max_pool,
     is_relu,
     module_of,
+    place,
     source,
 )
 from hwflow.compress.quantize.windows import covers, note_shapes
@@ -54,6 +56,7 @@ def _call(traced: fx.GraphModule, node: fx.Node, module: nn.Module) -> None:
     """Let a node call a module on its first input."""
     name = f"{node.name}_module"
     traced.add_submodule(name, module)
+    node.meta[PLACE] = place(node)
     node.op, node.target = "call_module", name
     node.args, node.kwargs = (source(node),), {}
 
