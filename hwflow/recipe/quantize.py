@@ -204,10 +204,5 @@ class Quantize(Training):
         return []
 
     def _has_binary_inputs(self) -> bool:
-        bits = (self.activation_bits, self.negative_bits, self.pool_bits, self.input_bits)
+        bits = (self.activation_bits, self.signed_bits, self.pool_bits, self.input_bits)
         return 1 in (*bits, *(policy.activation_bits for policy in self.layers))
-
-    @property
-    def negative_bits(self) -> int:
-        """Bits of activations that can be negative."""
-        return self.activation_bits if self.signed_bits is None else self.signed_bits

@@ -11,7 +11,12 @@ from brevitas.quant import Int32Bias
 from brevitas.quant_tensor import _unpack_quant_tensor
 from torch import nn
 
-from hwflow.compress.quantize.quantizers import activation_quantizer, is_integer, weight_quantizer
+from hwflow.compress.quantize.quantizers import (
+    activation_quantizer,
+    is_integer,
+    negative_bits,
+    weight_quantizer,
+)
 from hwflow.compress.quantize.tracing import TRANSPOSED
 from hwflow.errors import RequestError
 from hwflow.recipe import Quantize
@@ -45,7 +50,9 @@ def quant_layer(layer: nn.Module, settings: Quantize, *, last: bool, alone: bool
         "bias_quant": None,
     }
     if alone:
-        options["input_quant"] = activation_quantizer(settings, settings.negative_bits, signed=True)
+        options["input_quant"] = activation_quantizer(
+            settings, negative_bits(settings), signed=True
+        )
     if isinstance(layer, nn.Linear):
         if last and layer.bias is not None and is_integer(settings):
             options["bias_quant"] = Int32Bias
@@ -104,7 +111,7 @@ def quant_sequence_layer(name: str, layer: Any, settings: Quantize) -> nn.Module
     """
     if settings.accumulator_bits is not None:
         raise _unknown(name, layer, "accumulator_bits")
-    if is_integer(settings) and settings.negative_bits == 1:
+    if is_integer(settings) and negative_bits(settings) == 1:
         raise _unknown(name, layer, "activations of 1 bit")
     if isinstance(layer, nn.MultiheadAttention):
         return _attention(name, layer, settings)
@@ -114,7 +121,7 @@ def quant_sequence_layer(name: str, layer: Any, settings: Quantize) -> nn.Module
 def _attention(name: str, layer: nn.MultiheadAttention, settings: Quantize) -> nn.Module:
     if layer.bias_k is not None or layer.add_zero_attn:
         raise _unknown(name, layer, "add_bias_kv and add_zero_attn")
-    bits = settings.negative_bits
+    bits = negative_bits(settings)
     signed = activation_quantizer(settings, bits, signed=True)
     unsigned = activation_quantizer(settings, bits, signed=False)
     weights = weight_quantizer(settings, last=False)
@@ -148,7 +155,7 @@ def _recurrent(name: str, layer: Any, settings: Quantize) -> nn.Module:
         raise _unknown(name, layer, "proj_size and dropout between layers")
     if not is_integer(settings):
         raise _unknown(name, layer, "minifloats")
-    bits = settings.negative_bits
+    bits = negative_bits(settings)
     signed = activation_quantizer(settings, bits, signed=True)
     options: dict[str, Any] = {
         "num_layers": layer.num_layers,

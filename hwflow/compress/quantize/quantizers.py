@@ -41,6 +41,11 @@ def weight_bits(settings: Quantize) -> int:
     return 2 if settings.weight_bits == "ternary" else settings.weight_bits
 
 
+def negative_bits(settings: Quantize) -> int:
+    """Bits of activations that can be negative."""
+    return settings.activation_bits if settings.signed_bits is None else settings.signed_bits
+
+
 def is_integer(settings: Quantize) -> bool:
     """Whether numbers are integers, not minifloats."""
     return settings.format == "integer"
@@ -152,7 +157,7 @@ def signed_activation(settings: Quantize, bits: int | None = None) -> nn.Module:
         settings: of the activation.
         bits: default: those of activations that can be negative.
     """
-    quantizer = activation_quantizer(settings, bits or settings.negative_bits, signed=True)
+    quantizer = activation_quantizer(settings, bits or negative_bits(settings), signed=True)
     return qnn.QuantIdentity(act_quant=quantizer, return_quant_tensor=is_integer(settings))
 
 

@@ -8,16 +8,18 @@ import torch
 from brevitas.quant import Int8ActPerTensorFloat
 from torch import nn
 
+from hwflow.networks.user import keep_one_cell
+
 
 class Recurrent(nn.Module):
-    """Rows of an image as a sequence."""
+    """Pairs of an image's rows as a sequence."""
 
     def __init__(self, layer, width):
         super().__init__()
         self.layer, self.last = layer, nn.Linear(width, 10)
 
     def forward(self, x):
-        return self.last(self.layer(x.flatten(1, 2))[0][:, -1])
+        return self.last(self.layer(x.reshape(-1, 4, 16))[0][:, -1])
 
 
 class Attentive(nn.Module):
@@ -53,8 +55,8 @@ class Encoder(nn.Module):
 
 
 PLAIN = {
-    "rnn": lambda: Recurrent(nn.RNN(8, 12, batch_first=True), 12),
-    "lstm": lambda: Recurrent(nn.LSTM(8, 12, 2, batch_first=True, bidirectional=True), 24),
+    "rnn": lambda: Recurrent(nn.RNN(16, 6, 2, batch_first=True, bidirectional=True), 12),
+    "lstm": lambda: Recurrent(nn.LSTM(16, 6, batch_first=True), 6),
     "attention": lambda: Attentive(
         nn.MultiheadAttention(8, 2, batch_first=True), nn.Linear(64, 10)
     ),
@@ -67,31 +69,36 @@ PLAIN = {
 }
 
 
-def own_quantizer():
-    return {"input_quant": Int8ActPerTensorFloat}
+OWN = {"input_quant": Int8ActPerTensorFloat}
+
+
+def one_cell(layer):
+    """As `build_user_network` leaves it."""
+    keep_one_cell(layer)
+    return layer
 
 
 BREVITAS = {
     "linear": lambda: nn.Sequential(
         nn.Flatten(),
-        qnn.QuantLinear(64, 16, **own_quantizer()),
+        qnn.QuantLinear(64, 16, **OWN),
         nn.ReLU(),
-        qnn.QuantLinear(16, 10, **own_quantizer()),
+        qnn.QuantLinear(16, 10, **OWN),
     ),
     "conv": lambda: nn.Sequential(
-        qnn.QuantConv2d(1, 4, 3, **own_quantizer()),
+        qnn.QuantConv2d(1, 4, 3, **OWN),
         nn.ReLU(),
         nn.Flatten(),
-        qnn.QuantLinear(144, 10, **own_quantizer()),
+        qnn.QuantLinear(144, 10, **OWN),
     ),
-    "rnn": lambda: Recurrent(qnn.QuantRNN(8, 12, batch_first=True), 12),
-    "lstm": lambda: Recurrent(qnn.QuantLSTM(8, 12, batch_first=True), 12),
+    "rnn": lambda: Recurrent(one_cell(qnn.QuantRNN(16, 12, batch_first=True)), 12),
+    "lstm": lambda: Recurrent(one_cell(qnn.QuantLSTM(16, 6, batch_first=True)), 6),
     "attention": lambda: Attentive(
         qnn.QuantMultiheadAttention(8, 2, batch_first=True), qnn.QuantLinear(64, 10)
     ),
     "transposed": lambda: Transposed(
-        qnn.QuantConv2d(1, 4, 3, stride=2, padding=1, **own_quantizer()),
-        qnn.QuantConvTranspose2d(4, 4, 3, stride=2, padding=1, output_padding=1, **own_quantizer()),
-        qnn.QuantLinear(256, 10, **own_quantizer()),
+        qnn.QuantConv2d(1, 4, 3, stride=2, padding=1, **OWN),
+        qnn.QuantConvTranspose2d(4, 4, 3, stride=2, padding=1, output_padding=1, **OWN),
+        qnn.QuantLinear(256, 10, **OWN),
     ),
 }
