@@ -1,4 +1,4 @@
-"""Stage `quantize`: quantization-aware training.
+"""Swaps quantized layers into a network.
 
 A pass over the network's graph swaps in Brevitas layers, so that the result is one that the
 hardware lowering takes: every linear layer between quantizers, activations with one scale and
@@ -15,16 +15,12 @@ import torch
 from torch import fx, nn
 from torch.nn import functional
 
-from hwflow.compress.distillation import objective_for
-from hwflow.compress.quantizers import (
+from hwflow.compress.quantize.quantizers import (
     input_quantizer,
     quant_linear,
     relu_activation,
     signed_activation,
 )
-from hwflow.compress.stage import StageContext, StageOutcome, measure
-from hwflow.compress.training import train
-from hwflow.data import Dataset
 from hwflow.errors import RequestError
 from hwflow.networks import Rescale, TensorNorm
 from hwflow.recipe import Quantize
@@ -44,81 +40,6 @@ _PASS = (
     getattr,
     operator.getitem,
 )
-
-
-class QuantizeStage:
-    """Swaps in quantized layers and trains on."""
-
-    def check(self, model: nn.Module, settings: Quantize) -> None:
-        """Raise if a layer is one that hardware does not take."""
-        quantize_network(model, settings, {"bits": 8, "signed": True, "limit": 1.0})
-
-    def run(self, model: nn.Module, settings: Quantize, context: StageContext) -> StageOutcome:
-        """Quantize, train, and measure on validation and test."""
-        structure = input_structure(model, settings, context.data)
-        torch.manual_seed(context.seed)
-        quantized = self.rebuild(model, settings, structure)
-        objective = objective_for(settings.distillation, quantized, context)
-        train(quantized, settings, context, objective=objective)
-        return StageOutcome(quantized.eval(), measure(quantized, context), structure)
-
-    def rebuild(self, model: nn.Module, settings: Quantize, structure: dict[str, Any]) -> nn.Module:
-        """The quantized network, its linear layers with the values of `model`."""
-        return quantize_network(model, settings, structure)
-
-
-def input_structure(model: nn.Module, settings: Quantize, data: Dataset) -> dict[str, Any]:
-    """How the network's input is quantized: bits, sign and the value of the greatest code.
-
-    Integer data that the network takes as they are, and that `input_bits` hold, keep their codes:
-    nothing is lost. Other inputs get `input_bits` over the range that training data have at the
-    first linear layer.
-    """
-    graph = trace(model)
-    encoding = data.encoding
-    scaled = any(
-        isinstance(m, Rescale | TensorNorm | nn.BatchNorm1d) for m in _before_linear(graph)
-    )
-    if encoding is not None and not scaled and encoding.minimum == 0 and encoding.offset == 0:
-        bits = max(1, encoding.maximum.bit_length())
-        if bits <= settings.input_bits:
-            limit = (2**bits - 1) * encoding.scale
-            return {"bits": bits, "signed": False, "limit": limit}
-    low, high = _input_range(model, graph, data)
-    limit = max(abs(low), abs(high)) or 1.0
-    return {
-        "bits": settings.input_bits,
-        "signed": low < 0 or settings.input_bits == 1,
-        "limit": limit,
-    }
-
-
-def _before_linear(graph: fx.GraphModule) -> list[nn.Module]:
-    modules = []
-    for node in graph.graph.nodes:
-        if node.op == "call_module":
-            module = graph.get_submodule(str(node.target))
-            if isinstance(module, nn.Linear):
-                break
-            modules.append(module)
-    return modules
-
-
-def _input_range(model: nn.Module, graph: fx.GraphModule, data: Dataset) -> tuple[float, float]:
-    """Least and greatest value that training data have at the first linear layer."""
-    seen: list[torch.Tensor] = []
-    for module in graph.modules():
-        if isinstance(module, nn.Linear):
-            hook = module.register_forward_pre_hook(lambda m, args: seen.append(args[0]))
-            break
-    graph.eval()
-    with torch.inference_mode():
-        graph(torch.from_numpy(data.floats(data.train)))
-    hook.remove()
-    return float(seen[0].min()), float(seen[0].max())
-
-
-# ------------------------------------------------------------------------------------ the pass
 
 
 def trace(model: nn.Module) -> fx.GraphModule:
