@@ -1,6 +1,6 @@
-"""Stage `quantize`: quantized layers swapped into a network by a pass over its graph."""
+"""Stage `quantize`: quantized weights and activations, trained or calibrated."""
 
+from hwflow.compress.quantize.graph import quantize_network
 from hwflow.compress.quantize.stage import QuantizeStage
-from hwflow.compress.quantize.swap import quantize_network
 
 __all__ = ["QuantizeStage", "quantize_network"]
