@@ -194,7 +194,7 @@ class Exchange(_Part):
     qonnx_max_abs: float
     qcdq_max_abs: float | None
     qcdq_skipped: str | None
-    reference_max_abs: float
+    reference_max_abs: float | None
 
 
 class Bitstream(_Part):
@@ -221,6 +221,7 @@ class Report(_Part):
         started: date and time of the last `hwflow build`.
         seconds: that the steps took, each when it last ran.
         problem: what the build failed of.
+        ended: why it is complete without an accelerator.
     """
 
     schema_: Literal[1] = Field(1, alias="schema")
@@ -234,6 +235,7 @@ class Report(_Part):
     network: str
     data: str
     problem: str | None = None
+    ended: str | None = None
     stages: list[Stage]
     exchange: Exchange | None = None
     hardware: Hardware | None = None
