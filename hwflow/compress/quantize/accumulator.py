@@ -16,7 +16,7 @@ from brevitas.quant_tensor import IntQuantTensor
 from torch import nn
 
 from hwflow.compress.quantize.tracing import TRANSPOSED
-from hwflow.compress.quantize.windows import evaluating
+from hwflow.costs.layers import run_once
 from hwflow.errors import HwflowError
 
 
@@ -64,12 +64,12 @@ class BoundedLayer:
 
 
 @torch.no_grad()
-def bounded_layers(model: nn.Module, example: torch.Tensor) -> list[BoundedLayer]:
+def bounded_layers(model: nn.Module, shape: tuple[int, ...]) -> list[BoundedLayer]:
     """The layers with accumulator-aware weights, in order of their use.
 
     Args:
         model: Brevitas network; run once, in eval mode.
-        example: a batch of one sample.
+        shape: of one sample.
     """
     found: list[BoundedLayer] = []
 
@@ -97,20 +97,19 @@ def bounded_layers(model: nn.Module, example: torch.Tensor) -> list[BoundedLayer
         and isinstance(module.weight_quant, DecoupledWeightQuantWithInputProxyFromInjector)
     ]
     if hooks:
-        with evaluating(model):
-            model(example)
+        run_once(model, shape)
     for handle in hooks:
         handle.remove()
     return found
 
 
-def check_accumulators(model: nn.Module, example: torch.Tensor) -> None:
+def check_accumulators(model: nn.Module, shape: tuple[int, ...]) -> None:
     """Raise if a sum of products could leave an accumulator that weights were trained for.
 
     Raises:
         HwflowError: names the layer.
     """
-    for bounded in bounded_layers(model, example):
+    for bounded in bounded_layers(model, shape):
         most = 2 ** (bounded.accumulator_bits - 1) - 1
         if bounded.greatest() > most:
             raise HwflowError(
@@ -120,16 +119,16 @@ def check_accumulators(model: nn.Module, example: torch.Tensor) -> None:
             )
 
 
-def without_bounds(model: nn.Module, example: torch.Tensor) -> nn.Module:
+def without_bounds(model: nn.Module, shape: tuple[int, ...]) -> nn.Module:
     """Give accumulator-aware layers plain quantizers that make the same weights, in place.
 
     Brevitas exports what those weights were trained from, not what they are.
 
     Args:
         model: Brevitas network in eval mode.
-        example: a batch of one sample.
+        shape: of one sample.
     """
-    for bounded in bounded_layers(model, example):
+    for bounded in bounded_layers(model, shape):
         weight = bounded.weight
         bits = round(float(weight.bit_width))
         per_channel = weight.scale.numel() > 1

@@ -61,6 +61,8 @@ def standard_graph(model: nn.Module, shape: tuple[int, ...] | None) -> fx.GraphM
         RequestError: its forward depends on data, or there is nothing to quantize.
     """
     traced = trace(model)
+    if hasattr(model, "input_dtype"):
+        traced.meta["input_dtype"] = model.input_dtype
     if not any(isinstance(m, (*COMPUTE, *SEQUENCE)) for m in traced.modules()):
         raise RequestError("the network has no linear layer", hint=f"use {SUPPORTED}")
     standardize(traced, None if shape is None else example_input(model, shape))

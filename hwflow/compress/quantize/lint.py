@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import brevitas.nn as qnn
-import torch
 from brevitas.core.zero_point import ZeroZeroPoint
 from brevitas.nn.quant_layer import QuantNonLinearActLayer, QuantWeightBiasInputOutputLayer
 from torch import fx, nn
@@ -66,24 +65,24 @@ class Violation:
         return f"{self.layer}{separator}{self.problem}"
 
 
-def violations(traced: fx.GraphModule, example: torch.Tensor | None) -> list[Violation]:
+def violations(traced: fx.GraphModule, shape: tuple[int, ...] | None) -> list[Violation]:
     """All that FINN does not take of a network, in order of execution.
 
     Args:
         traced: quantized network, as a graph.
-        example: a batch of one sample, which tells the sizes of images; None: not known.
+        shape: of one sample; None: not known.
     """
-    return list(_Lint(traced, example).violations())
+    return list(_Lint(traced, shape).violations())
 
 
 class _Lint:
     """Goes over a quantized graph and keeps track of what is quantized by which quantizer."""
 
-    def __init__(self, traced: fx.GraphModule, example: torch.Tensor | None) -> None:
+    def __init__(self, traced: fx.GraphModule, shape: tuple[int, ...] | None) -> None:
         self.traced = traced
         self.whole: dict[str, bool] = {}
-        if example is not None and any(isinstance(m, _TRUNC_POOLS) for m in traced.modules()):
-            self.whole = whole_images(traced, qnn.TruncAvgPool2d, example)
+        if shape is not None and any(isinstance(m, _TRUNC_POOLS) for m in traced.modules()):
+            self.whole = whole_images(traced, qnn.TruncAvgPool2d, shape)
         # The quantizer whose scale a value is in; None: real values.
         self.scale: dict[fx.Node, nn.Module | None] = {}
 

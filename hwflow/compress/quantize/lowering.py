@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from brevitas.nn.quant_layer import QuantNonLinearActLayer
 from torch import fx, nn
 
@@ -18,19 +17,19 @@ from hwflow.errors import RequestError
 from hwflow.recipe import Quantize
 
 
-def why_not_lowered(model: nn.Module, settings: Quantize, example: torch.Tensor) -> str | None:
+def why_not_lowered(model: nn.Module, settings: Quantize, shape: tuple[int, ...]) -> str | None:
     """Why a quantized network ends after its export; None if it goes on to hardware.
 
     Args:
         model: Brevitas network.
         settings: that it was quantized with.
-        example: a batch of one sample.
+        shape: of one sample.
     """
     try:
         traced = model if isinstance(model, fx.GraphModule) else trace(model)
     except RequestError as error:
         return error.message
-    found = violations(traced, example)
+    found = violations(traced, shape)
     if found:
         return f"FINN does not take this network: {found[0].where}"
     if settings.target == "export":

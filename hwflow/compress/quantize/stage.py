@@ -19,7 +19,6 @@ from hwflow.compress.quantize.lint import violations
 from hwflow.compress.quantize.tracing import made_of_brevitas, trace
 from hwflow.compress.stage import StageContext, StageOutcome, measure
 from hwflow.compress.training import Objective, train
-from hwflow.costs.layers import example_input
 from hwflow.errors import RequestError
 from hwflow.recipe import Quantize
 from hwflow.recipe.quantize import PostTraining
@@ -69,8 +68,7 @@ class QuantizeStage:
             traced = quantize_network(model, settings, {**_ANY_INPUT, "shape": shape})
         else:
             traced = trace(model)
-        example = None if shape is None else example_input(model, shape)
-        _refuse([str(v) for v in violations(traced, example)])
+        _refuse([str(v) for v in violations(traced, shape)])
 
     def run(self, model: nn.Module, settings: Quantize, context: StageContext) -> StageOutcome:
         """Quantize, calibrate, train, and measure on validation and test."""
@@ -88,7 +86,7 @@ class QuantizeStage:
         if post_training is not None:
             post_train(quantized, post_training, context)
         self._train(quantized, settings, context)
-        check_accumulators(quantized.eval(), example_input(quantized, context.data.shape))
+        check_accumulators(quantized.eval(), context.data.shape)
         return StageOutcome(quantized, measure(quantized, context), structure)
 
     def _train(self, quantized: nn.Module, settings: Quantize, context: StageContext) -> None:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
+from hwflow.costs.layers import run_once
 
-def whole_images(model: nn.Module, kind: type[nn.Module], example: torch.Tensor) -> dict[str, bool]:
+
+def whole_images(
+    model: nn.Module, kind: type[nn.Module], shape: tuple[int, ...]
+) -> dict[str, bool]:
     """Which pools of a kind average nothing but whole images, by the names of their modules.
 
     Args:
         model: network, quantized or not; run once, in eval mode.
         kind: of the pools.
-        example: a batch of one sample.
+        shape: of one sample.
     """
     found: dict[str, bool] = {}
 
@@ -30,30 +33,20 @@ def whole_images(model: nn.Module, kind: type[nn.Module], example: torch.Tensor)
 
     pools = [(name, module) for name, module in model.named_modules() if isinstance(module, kind)]
     hooks = [pool.register_forward_pre_hook(record(name)) for name, pool in pools]
-    with torch.no_grad(), evaluating(model):
-        model(example)
+    run_once(model, shape)
     for handle in hooks:
         handle.remove()
     return found
 
 
 def note_shapes(traced: fx.GraphModule, example: torch.Tensor) -> None:
-    """Note the shape of each value in its node's metadata, as `tensor_meta`."""
+    """Note the shape of each value in its node's metadata, as `tensor_meta`; leaves the network in
+    training mode."""
     traced.recompile()
-    with torch.no_grad(), evaluating(traced):
+    traced.eval()
+    with torch.no_grad():
         ShapeProp(traced).propagate(example)
-
-
-@contextlib.contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode, and afterwards each module in the mode that it was in."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    traced.train()
 
 
 def covers(pool: Any, image: tuple[int, ...]) -> bool:
