@@ -98,7 +98,7 @@ class Build:
                 self._export,
                 settings=[origin(self), self._quantization().target],
                 after=tuple(recipe.stage_names),
-                rooms=("exchange", "compress", "networks", "data"),
+                rooms=("exchange", "compress", "costs", "networks", "data"),
                 distributions=("brevitas", "qonnx", "onnx", "onnxruntime", "torch"),
             )
         )
@@ -235,9 +235,13 @@ class Build:
         model = self.network(data, len(self.recipe.stages))
         exported = export(model, data.shape, folder)
         inputs = data.floats(data.validation)[:AGREEMENT_SAMPLES]
-        agreement = check_agreement(model, exported, inputs)
-        facts = {**asdict(agreement), "qcdq_skipped": exported.qcdq_skipped}
         why = why_not_lowered(model, self._quantization(), example_input(model, data.shape))
+        agreement = check_agreement(model, exported, inputs, hardware=why is None)
+        facts = {
+            **asdict(agreement),
+            "qonnx_skipped": exported.qonnx_skipped,
+            "qcdq_skipped": exported.qcdq_skipped,
+        }
         return facts if why is None else {**facts, ENDS: why}
 
     def _dataflow(self, folder: Path, context: Context) -> dict[str, Any]:

@@ -187,11 +187,13 @@ class Verification(_Part):
 
 
 class Exchange(_Part):
-    """How far the exported files agree with the trained network (logits)."""
+    """How far the exported files agree with the trained network (logits), or why there is none;
+    `reference_max_abs` is of the float64 reference, where that knows all operations."""
 
     samples: int
     undecided: int
-    qonnx_max_abs: float
+    qonnx_max_abs: float | None
+    qonnx_skipped: str | None = None
     qcdq_max_abs: float | None
     qcdq_skipped: str | None
     reference_max_abs: float | None
