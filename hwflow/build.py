@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hwflow.artifacts import write_whole
 from hwflow.board import Board, Resources
 from hwflow.errors import HwflowError
-from hwflow.pipeline import Context, Event, Pipeline, Step
+from hwflow.pipeline import ENDS, Context, Event, Pipeline, Step
 from hwflow.recipe import Quantize, Recipe
 from hwflow.recipe_file import LoadedRecipe
 from hwflow.stage_steps import (
@@ -96,9 +96,9 @@ class Build:
                 "export",
                 "export",
                 self._export,
-                settings=origin(self),
+                settings=[origin(self), self._quantization().target],
                 after=tuple(recipe.stage_names),
-                rooms=("exchange", "compress", "networks", "data"),
+                rooms=("exchange", "compress", "costs", "networks", "data"),
                 distributions=("brevitas", "qonnx", "onnx", "onnxruntime", "torch"),
             )
         )
@@ -161,6 +161,10 @@ class Build:
 
     # ------------------------------------------------------------------- what steps depend on
 
+    def _quantization(self) -> Quantize:
+        """The stage that makes the network one that can be exported."""
+        return next(stage for stage in self.recipe.stages if isinstance(stage, Quantize))
+
     def _folding(self) -> Any:
         folding = self.recipe.hardware.folding
         return None if folding is None else content_hash(self.loaded.base / folding)
@@ -181,6 +185,7 @@ class Build:
         from hwflow.costs import target_cycles
 
         recipe = self.recipe
+        vars(model)["sample_shape"] = data.shape  # Which pools see whole images follows from it.
         for settings in recipe.stages:
             stage: Any = STAGES[settings.kind]
             stage.check(model, settings)
@@ -222,14 +227,22 @@ class Build:
         return model
 
     def _export(self, folder: Path, context: Context) -> dict[str, Any]:
+        from hwflow.compress.quantize import why_not_lowered
+        from hwflow.costs.layers import example_input
         from hwflow.exchange import check_agreement, export
 
         data = self.data()
         model = self.network(data, len(self.recipe.stages))
         exported = export(model, data.shape, folder)
         inputs = data.floats(data.validation)[:AGREEMENT_SAMPLES]
-        agreement = check_agreement(model, exported, inputs)
-        return {**asdict(agreement), "qcdq_skipped": exported.qcdq_skipped}
+        why = why_not_lowered(model, self._quantization(), example_input(model, data.shape))
+        agreement = check_agreement(model, exported, inputs, hardware=why is None)
+        facts = {
+            **asdict(agreement),
+            "qonnx_skipped": exported.qonnx_skipped,
+            "qcdq_skipped": exported.qcdq_skipped,
+        }
+        return facts if why is None else {**facts, ENDS: why}
 
     def _dataflow(self, folder: Path, context: Context) -> dict[str, Any]:
         from hwflow.dataflow.lower import lower

@@ -92,11 +92,14 @@ def example_input(
 ) -> torch.Tensor:
     """A sample of zeros, (1, *shape), of the type that the network takes.
 
-    Networks say with an attribute `input_dtype` that they take integers, such as tokens.
+    Networks say with an attribute `input_dtype` that they take integers, such as tokens; graphs
+    keep it among their `meta`.
     """
     import torch
 
-    return torch.zeros(1, *shape, dtype=getattr(model, "input_dtype", None), device=device)
+    kept = getattr(model, "meta", {}).get("input_dtype")
+    dtype = getattr(model, "input_dtype", kept)
+    return torch.zeros(1, *shape, dtype=dtype, device=device)
 
 
 def _shape(name: str, layer: Any, given: Any, output: torch.Tensor) -> LayerShape:
@@ -110,15 +113,28 @@ def _shape(name: str, layer: Any, given: Any, output: torch.Tensor) -> LayerShap
         positions=elements // weight.shape[0],
         groups=groups,
         weight_bits=_bits(getattr(layer, "weight_quant", None)),
-        input_bits=_width(given),
+        input_bits=min(_width(given), _bits(getattr(layer, "input_quant", None))),
     )
 
 
 def _bits(quantizer: Any) -> int:
-    width = None if quantizer is None else quantizer.bit_width()
-    return FLOAT_BITS if width is None else round(float(width))
+    """Bits that a quantizer of Brevitas makes; 32 where there is none."""
+    if quantizer is None or not quantizer.is_quant_enabled:
+        return FLOAT_BITS
+    if getattr(quantizer, "requires_quant_input", False):  # Does nothing without an input.
+        return round(float(quantizer.tensor_quant.msb_clamp_bit_width_impl()))
+    if hasattr(quantizer, "bit_width"):
+        return round(float(quantizer.bit_width()))
+    return _minifloat(quantizer.exponent_bit_width(), quantizer.mantissa_bit_width())
 
 
 def _width(activation: Any) -> int:
+    """Bits of an activation; 32 where it is not quantized."""
+    if hasattr(activation, "exponent_bit_width"):
+        return _minifloat(activation.exponent_bit_width, activation.mantissa_bit_width)
     bits = getattr(activation, "bit_width", None)
     return FLOAT_BITS if bits is None else round(float(bits))
+
+
+def _minifloat(exponent: Any, mantissa: Any) -> int:
+    return 1 + round(float(exponent)) + round(float(mantissa))

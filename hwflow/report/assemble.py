@@ -11,6 +11,7 @@ import hwflow
 from hwflow.bitstream import why_skipped
 from hwflow.board import Board
 from hwflow.costs import LayerShape, Target, recipe_target, total_estimate
+from hwflow.pipeline import ENDS
 from hwflow.recipe import Recipe
 from hwflow.recipe.network import network_name
 from hwflow.report.intervals import seeds
@@ -72,7 +73,8 @@ def assemble(
         data=recipe.data.name,
         problem=problem,
         stages=_stages(recipe, board, records),
-        exchange=Exchange(**facts["export"]) if "export" in facts else None,
+        ended=next((found[ENDS] for found in facts.values() if found.get(ENDS)), None),
+        exchange=_exchange(facts["export"]) if "export" in facts else None,
         hardware=_hardware(recipe, board, facts, design) if design is not None else None,
         verification=_verification(facts) if "sim" in facts else None,
         bitstream=Bitstream(skipped=why_skipped(board)) if design is not None else None,
@@ -81,6 +83,10 @@ def assemble(
             for name, record in records.items()
         ],
     )
+
+
+def _exchange(facts: Mapping[str, Any]) -> Exchange:
+    return Exchange(**{name: value for name, value in facts.items() if name != ENDS})
 
 
 def _stages(recipe: Recipe, board: Board, records: Mapping[str, StepRecord]) -> list[Stage]:

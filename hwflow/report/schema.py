@@ -187,14 +187,16 @@ class Verification(_Part):
 
 
 class Exchange(_Part):
-    """How far the exported files agree with the trained network (logits)."""
+    """How far the exported files agree with the trained network (logits), or why there is none;
+    `reference_max_abs` is of the float64 reference, where that knows all operations."""
 
     samples: int
     undecided: int
-    qonnx_max_abs: float
+    qonnx_max_abs: float | None
+    qonnx_skipped: str | None = None
     qcdq_max_abs: float | None
     qcdq_skipped: str | None
-    reference_max_abs: float
+    reference_max_abs: float | None
 
 
 class Bitstream(_Part):
@@ -221,6 +223,7 @@ class Report(_Part):
         started: date and time of the last `hwflow build`.
         seconds: that the steps took, each when it last ran.
         problem: what the build failed of.
+        ended: why it is complete without an accelerator.
     """
 
     schema_: Literal[1] = Field(1, alias="schema")
@@ -234,6 +237,7 @@ class Report(_Part):
     network: str
     data: str
     problem: str | None = None
+    ended: str | None = None
     stages: list[Stage]
     exchange: Exchange | None = None
     hardware: Hardware | None = None

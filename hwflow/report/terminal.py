@@ -24,6 +24,8 @@ def summary(report: Report) -> RenderableType:
         parts.append(_verification(report))
     if report.bitstream is not None and report.bitstream.skipped:
         parts.append(Text(f"bitstream: none; {report.bitstream.skipped}", style="dim"))
+    if report.ended:
+        parts.append(Text(f"ended      after export: {report.ended}", style="yellow"))
     if report.problem:
         parts.append(Text(report.problem, style="bold red"))
     return Group(*parts)
