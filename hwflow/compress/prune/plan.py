@@ -1,0 +1,296 @@
+"""What a stage prunes: for each layer or group of coupled layers its gates and its settings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from hwflow.compress.prune.coupling import Group, Member, find_groups
+from hwflow.compress.prune.gates import Gates, HardConcreteGates
+from hwflow.compress.prune.masks import TileMask, UnitMask
+from hwflow.compress.prune.patterns import matched
+from hwflow.costs.layers import CONVOLUTIONS
+from hwflow.errors import RequestError
+from hwflow.recipe import Prune
+from hwflow.recipe.prune import STRUCTURED, Policy, Selection
+
+# Kinds of layers that regularizers weigh differently.
+KINDS = ("attention", "dense", "conv")
+# Scores' first values, by method: all above their first threshold, 0.
+_STARTS = {"threshold": 1.0, "l0": 2.2}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Units that are ranked together: of one layer's weight, or of one group of coupled layers.
+
+    Attributes:
+        name: of the layer, or of the group's first.
+        kind: one of `KINDS`.
+        selection: how it is pruned.
+        gates: of the units.
+        tile: rows and columns of a unit of a layer's weight; None: single weights, or a group.
+        group: coupled layers; None: one layer.
+    """
+
+    name: str
+    kind: str
+    selection: Selection
+    gates: Gates
+    tile: tuple[int, int] | None = None
+    group: Group | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of units."""
+        return self.gates.keep.numel()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a stage prunes.
+
+    Attributes:
+        pools: subjects of each policy, which share its budget.
+    """
+
+    pools: tuple[tuple[Subject, ...], ...]
+
+    @property
+    def subjects(self) -> list[Subject]:
+        """All subjects."""
+        return [subject for pool in self.pools for subject in pool]
+
+    @property
+    def groups(self) -> list[Subject]:
+        """Subjects whose units can be taken out."""
+        return [subject for subject in self.subjects if subject.group is not None]
+
+
+def make_plan(model: nn.Module, settings: Prune, shape: tuple[int, ...]) -> Plan:
+    """Find what a stage can prune in a network.
+
+    Args:
+        model: float network.
+        settings: the stage's.
+        shape: of one sample.
+
+    Raises:
+        RequestError: a pattern that matches nothing, nothing to prune, a block, N of M or unit that
+            does not fit.
+    """
+    layers = prunable_layers(model)
+    frozen = _all_matched(settings.freeze, parametrized_names(model), "freeze")
+    skipped = _all_matched(settings.skip, layers, "skip")
+    left = {name: layer for name, layer in layers.items() if name not in frozen | skipped}
+    pools: list[tuple[Subject, ...]] = []
+    taken: set[str] = set()
+    for place, policy in enumerate((*settings.policies, None)):
+        chosen = settings.selection(policy)
+        if chosen.granularity in STRUCTURED:
+            groups = _groups(model, settings, shape, chosen.granularity, frozen, skipped)
+            names = _of_policy(policy, place, [group.name for group in groups])
+            pool = [
+                _group_subject(group, model, chosen, settings)
+                for group in groups
+                if group.name in names - taken
+            ]
+        else:
+            names = _of_policy(policy, place, left)
+            pool = [
+                _layer_subject(name, layer, model, chosen, settings)
+                for name, layer in left.items()
+                if name in names - taken
+            ]
+        taken |= names
+        pools.append(tuple(pool))
+    plan = Plan(tuple(pool for pool in pools if pool))
+    if not plan.subjects:
+        raise RequestError(
+            f"there is nothing to prune with granularity {settings.granularity}",
+            hint="channels are of convolutions, heads of attention, neurons of linear layers"
+            " that another one follows",
+        )
+    return plan
+
+
+def prunable_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """Linear and convolutional layers by name."""
+    kinds = (nn.Linear, *CONVOLUTIONS)
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, kinds)}
+
+
+def parametrized_names(model: nn.Module) -> list[str]:
+    """Names of the layers that have parameters of their own."""
+    return [
+        name
+        for name, module in model.named_modules()
+        if name and next(module.parameters(recurse=False), None) is not None
+    ]
+
+
+def put_masks(model: nn.Module, plan: Plan) -> None:
+    """Mask the network's weights by the plan's gates.
+
+    Units of a group are masked where others take them in: the network computes the same as if
+    everything of the unit was masked, and a masked unit's score still learns, which it could not
+    if its values never arose.
+
+    Args:
+        model: network.
+        plan: made for it.
+    """
+    for subject in plan.subjects:
+        if subject.group is None:
+            layer = model.get_submodule(subject.name)
+            mask = TileMask(subject.gates, subject.tile)
+            parametrize.register_parametrization(layer, "weight", mask)
+    spots: dict[tuple[str, str, int], list[tuple[Gates, Member]]] = {}
+    for subject in plan.groups:
+        assert subject.group is not None
+        for member in masked_members(subject.group):
+            spot = (member.layer, member.parameter, member.dim)
+            spots.setdefault(spot, []).append((subject.gates, member))
+    for (name, parameter, dim), found in spots.items():
+        layer = model.get_submodule(name)
+        length = getattr(layer, parameter).shape[dim]
+        mask_ = UnitMask([gates for gates, _ in found], dim, unit_places(found, length))
+        parametrize.register_parametrization(layer, parameter, mask_)
+
+
+def masked_members(group: Group) -> list[Member]:
+    """Where the units of a group are masked: where they are taken in, if anywhere."""
+    taken_in = [member for member in group.members if member.dim == 1]
+    return taken_in or list(group.members)
+
+
+def unit_places(found: Sequence[tuple[Gates, Member]], length: int) -> torch.Tensor:
+    """For each slice of a parameter the place of its unit, groups one after the other; -1: none.
+
+    Args:
+        found: gates of a group, and its member of the parameter.
+        length: of the parameter's dimension.
+    """
+    places = torch.full((length,), -1)
+    offset = 0
+    for gates, member in found:
+        for unit, slices in enumerate(member.index):
+            places[list(slices)] = offset + unit
+        offset += gates.keep.numel()
+    return places
+
+
+def _all_matched(
+    patterns: Sequence[str], names: Sequence[str] | Mapping[str, object], where: str
+) -> set[str]:
+    return {name for pattern in patterns for name in matched(pattern, names, where)}
+
+
+def _of_policy(
+    policy: Policy | None, place: int, names: Sequence[str] | Mapping[str, object]
+) -> set[str]:
+    if policy is None:
+        return set(names)
+    return matched(policy.layers, names, f"policies.{place}.layers")
+
+
+def _groups(
+    model: nn.Module,
+    settings: Prune,
+    shape: tuple[int, ...],
+    granularity: str,
+    frozen: set[str],
+    skipped: set[str],
+) -> list[Group]:
+    """Groups that may be pruned.
+
+    Raises:
+        RequestError: none has as many units as must stay together.
+    """
+    groups = [
+        group
+        for group in find_groups(model, shape, granularity, settings.unit)
+        if group.name not in skipped and not any(member.layer in frozen for member in group.members)
+    ]
+    widest = max(groups, key=_width, default=None)
+    if widest is not None and _width(widest) <= settings.unit:
+        raise RequestError(
+            f"unit of {settings.unit} leaves nothing to take out: the widest layer with"
+            f" {granularity}s to prune, {widest.name}, is {_width(widest)} wide",
+            hint="lower unit",
+        )
+    return groups
+
+
+def _width(group: Group) -> int:
+    return group.size * max(len(index) for index in group.members[0].index)
+
+
+def _group_subject(group: Group, model: nn.Module, chosen: Selection, settings: Prune) -> Subject:
+    gates = _gates((group.size,), chosen, settings)
+    return Subject(group.name, _kind(model, group.name), chosen, gates, group=group)
+
+
+def _layer_subject(
+    name: str, layer: nn.Module, model: nn.Module, chosen: Selection, settings: Prune
+) -> Subject:
+    weight = layer.weight
+    assert isinstance(weight, torch.Tensor)
+    tile = _tile(name, weight, chosen)
+    outputs, inputs = weight.shape[:2]
+    shape = tuple(weight.shape)
+    if tile is not None:
+        shape = (math.ceil(outputs / tile[0]), math.ceil(inputs / tile[1]))
+    return Subject(name, _kind(model, name), chosen, _gates(shape, chosen, settings), tile)
+
+
+def _tile(name: str, weight: torch.Tensor, chosen: Selection) -> tuple[int, int] | None:
+    """Rows and columns of a unit.
+
+    Raises:
+        RequestError: a block is larger than the weight, or M does not divide the inputs.
+    """
+    outputs, inputs = weight.shape[:2]
+    if chosen.granularity == "row":
+        return 1, inputs
+    if chosen.granularity == "column":
+        return outputs, 1
+    if chosen.granularity == "n_of_m" and inputs % chosen.n_of_m[1]:
+        raise RequestError(
+            f"n_of_m: {chosen.n_of_m[1]} does not divide the {inputs} inputs of layer {name}",
+            hint="add the layer to `skip`, or give it a policy of its own",
+        )
+    if chosen.granularity != "block":
+        return None
+    assert chosen.block is not None
+    rows, columns = chosen.block
+    if rows > outputs or columns > inputs:
+        raise RequestError(
+            f"block of {rows} x {columns} is larger than layer {name} of {outputs} x {inputs}",
+            hint="add the layer to `skip`, or give it a policy of its own",
+        )
+    return rows, columns
+
+
+def _gates(shape: tuple[int, ...], chosen: Selection, settings: Prune) -> Gates:
+    start = settings.scores.start
+    first = _STARTS.get(chosen.method, 0.0) if start is None else start
+    if chosen.method == "l0":
+        return HardConcreteGates(shape, first)
+    return Gates(shape, first, learns=chosen.method != "magnitude")
+
+
+def _kind(model: nn.Module, name: str) -> str:
+    """Which of `KINDS` a layer is: attention where a module around it is called so."""
+    if isinstance(model.get_submodule(name), CONVOLUTIONS):
+        return "conv"
+    parts = name.split(".")
+    around = [model.get_submodule(".".join(parts[:depth])) for depth in range(len(parts))]
+    if any("attention" in type(module).__name__.lower() for module in around):
+        return "attention"
+    return "dense"

@@ -1,0 +1,214 @@
+"""Stage `prune`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from hwflow.compress.distillation import objective_for
+from hwflow.compress.prune import removal
+from hwflow.compress.prune.budgets import CompactCosts, kept_share
+from hwflow.compress.prune.coupling import Group
+from hwflow.compress.prune.masks import bake, hold_zeros, plain_state, spread
+from hwflow.compress.prune.patterns import matched
+from hwflow.compress.prune.plan import (
+    Plan,
+    make_plan,
+    parametrized_names,
+    prunable_layers,
+    put_masks,
+)
+from hwflow.compress.prune.regularizer import RegularizedLoss
+from hwflow.compress.prune.schedule import Scheduler
+from hwflow.compress.prune.selection import Selector, raw
+from hwflow.compress.stage import StageContext, StageOutcome, measure
+from hwflow.compress.training import train
+from hwflow.costs import Target
+from hwflow.errors import RequestError
+from hwflow.recipe import Distill, Optimization, Prune, Train
+from hwflow.recipe.prune import RANKING
+
+
+class PruneStage:
+    """Finds what the network can do without while it trains, takes it out, and trains the rest."""
+
+    def check(self, model: nn.Module, settings: Prune) -> None:
+        """See that there are layers; `check_pruning` sees to which, where they are known.
+
+        Raises:
+            RequestError: the network has no linear or convolutional layer.
+        """
+        if not prunable_layers(model):
+            raise RequestError(
+                "the network has no linear or convolutional layer to prune",
+                hint="leave stage prune out",
+            )
+
+    def run(self, model: nn.Module, settings: Prune, context: StageContext) -> StageOutcome:
+        """Train with masks, remove, fine-tune, and measure."""
+        shape = context.data.shape
+        dense = _weights(model)
+        plan = make_plan(model, settings, shape)
+        costs = _costs(plan, model, shape, context.target)
+        selector = Selector(plan, model, settings, costs)
+        before = plain_state(model)
+        put_masks(model, plan)
+        warmed_up = _train_masks(model, plan, selector, settings, context)
+        selector(1.0)
+        bake(model)
+        if settings.rewind is not None:
+            model.load_state_dict(before if settings.rewind == "start" else warmed_up or before)
+        masks = _close(model, plan)
+        keep = {s.name: s.gates.keep.nonzero().flatten().tolist() for s in plan.groups}
+        metrics = {"density": 0.0}
+        budget = settings.selection(None).budget
+        if costs is not None:
+            metrics[f"{budget.of}_kept"] = kept_share(costs, budget.of, selector.counts())
+        structure: dict[str, Any] = {}
+        if keep:
+            model, structure = removal.remove(model, shape, keep)
+        _fill(model, masks, settings, context)
+        metrics["density"] = _weights(model) / dense
+        return StageOutcome(model.eval(), {**metrics, **measure(model, context)}, structure)
+
+    def rebuild(self, model: nn.Module, settings: Prune, structure: dict[str, Any]) -> nn.Module:
+        """The network at its compact shapes; as it is, where only zeros are left."""
+        return removal.rebuild(model, structure) if structure else model
+
+
+def check_pruning(
+    stages: Sequence[Optimization], model: nn.Module, shape: tuple[int, ...], target: Target
+) -> None:
+    """See, before any training, that stages can prune a network as they are told to.
+
+    Stages behind one that changes layers are checked when they start.
+
+    Args:
+        stages: of the recipe.
+        model: the recipe's network, not trained.
+        shape: of one sample.
+        target: what hardware is asked for.
+
+    Raises:
+        RequestError: a pattern that matches nothing, nothing to prune, a block, N of M, unit or
+            budget that does not fit.
+    """
+    for settings in stages:
+        if isinstance(settings, Prune):
+            plan = make_plan(model, settings, shape)
+            Selector(plan, model, settings, _costs(plan, model, shape, target))
+        if not isinstance(settings, Train | Distill):
+            return
+
+
+def _costs(
+    plan: Plan, model: nn.Module, shape: tuple[int, ...], target: Target
+) -> CompactCosts | None:
+    """Costs of the compact network, if a budget is of them."""
+    if all(s.selection.budget.of == "density" for s in plan.subjects):
+        return None
+    groups = [subject.group for subject in plan.groups if subject.group is not None]
+    return CompactCosts(model, shape, groups, target)
+
+
+def _train_masks(
+    model: nn.Module, plan: Plan, selector: Selector, settings: Prune, context: StageContext
+) -> dict[str, Any] | None:
+    """Train weights and scores; the weights as they were after the warm-up."""
+    loss = RegularizedLoss(
+        objective_for(settings.distillation, model, context), plan.subjects, settings.regularizer
+    )
+    names = {n for p in settings.freeze for n in matched(p, parametrized_names(model), "freeze")}
+    still = [model.get_submodule(name) for name in sorted(names)]
+    for layer in still:
+        layer.requires_grad_(False)
+    scheduler = Scheduler(
+        plan, loss, selector, (settings.warm_up, settings.cool_down), tuple(still)
+    )
+    train(
+        model,
+        settings,
+        context,
+        objective=loss,
+        groups=parameter_groups(model, plan, settings),
+        callbacks=[scheduler],
+        # Networks of one density compete on validation; otherwise the densest would win.
+        last=any(subject.selection.method not in RANKING for subject in plan.subjects),
+    )
+    for layer in still:
+        layer.requires_grad_(True)
+    return scheduler.warmed_up
+
+
+def parameter_groups(model: nn.Module, plan: Plan, settings: Prune) -> list[dict[str, Any]]:
+    """The optimizer's groups: weights; and scores, at their own rate, without weight decay."""
+    scores = [s.gates.scores for s in plan.subjects if s.gates.scores.requires_grad]
+    known = {id(s.gates.scores) for s in plan.subjects}
+    weights = [p for p in model.parameters() if p.requires_grad and id(p) not in known]
+    groups: list[dict[str, Any]] = [{"params": weights}]
+    if scores:
+        groups.append({"params": scores, "lr": settings.scores.learning_rate, "weight_decay": 0.0})
+    return groups
+
+
+@torch.no_grad()
+def _close(model: nn.Module, plan: Plan) -> dict[str, torch.Tensor]:
+    """Zero what is not kept; masks of layers' weights whose zeros are to stay zero."""
+    masks: dict[str, torch.Tensor] = {}
+    for subject in plan.subjects:
+        keep = subject.gates.keep
+        if subject.group is not None:
+            zero_units(model, subject.group, keep)
+            continue
+        weight = raw(model, subject.name, "weight")
+        mask = spread(keep, weight, subject.tile).expand_as(weight)
+        masks[subject.name] = mask.clone()
+        weight.mul_(mask)
+    return masks
+
+
+@torch.no_grad()
+def zero_units(model: nn.Module, group: Group, keep: torch.Tensor) -> None:
+    """Zero all slices of the units that are not kept.
+
+    Args:
+        model: network.
+        group: of units.
+        keep: (size of the group,) bool.
+    """
+    for member in group.members:
+        values = raw(model, member.layer, member.parameter)
+        gone = [i for unit in (~keep).nonzero().flatten().tolist() for i in member.index[unit]]
+        values.index_fill_(member.dim, torch.tensor(gone, device=values.device).long(), 0.0)
+
+
+def _fill(
+    model: nn.Module, masks: dict[str, torch.Tensor], settings: Prune, context: StageContext
+) -> None:
+    """Train what is left; zeros stay zero."""
+    if settings.fill_epochs == 0:
+        return
+    changes = {
+        "epochs": settings.fill_epochs,
+        "learning_rate": settings.fill_learning_rate or settings.learning_rate,
+    }
+    folder = context.folder / "fill"
+    folder.mkdir(exist_ok=True)
+    hold_zeros(model, masks)
+    objective = objective_for(settings.distillation, model, context)
+    train(
+        model,
+        settings.model_copy(update=changes),
+        replace(context, folder=folder),
+        objective=objective,
+    )
+    bake(model)
+
+
+def _weights(model: nn.Module) -> int:
+    """Weights of linear and convolutional layers that are not zero."""
+    return sum(int(raw(model, name, "weight").count_nonzero()) for name in prunable_layers(model))
