@@ -11,10 +11,11 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from hwflow.compress.prune.coupling import Group, Member, find_groups
+from hwflow.compress.prune.freezing import frozen_names
 from hwflow.compress.prune.gates import Gates, HardConcreteGates
 from hwflow.compress.prune.masks import TileMask, UnitMask
 from hwflow.compress.prune.patterns import matched
-from hwflow.costs.layers import CONVOLUTIONS
+from hwflow.costs.layers import CONVOLUTIONS, layer_shapes
 from hwflow.errors import RequestError
 from hwflow.recipe import Prune
 from hwflow.recipe.prune import STRUCTURED, Policy, Selection
@@ -85,9 +86,10 @@ def make_plan(model: nn.Module, settings: Prune, shape: tuple[int, ...]) -> Plan
             does not fit.
     """
     layers = prunable_layers(model)
-    frozen = _all_matched(settings.freeze, parametrized_names(model), "freeze")
-    skipped = _all_matched(settings.skip, layers, "skip")
+    frozen = frozen_names(model, settings.freeze)
+    skipped = {n for pattern in settings.skip for n in matched(pattern, layers, "skip")}
     left = {name: layer for name, layer in layers.items() if name not in frozen | skipped}
+    last = layer_shapes(model, shape)[-1].name
     pools: list[tuple[Subject, ...]] = []
     taken: set[str] = set()
     for place, policy in enumerate((*settings.policies, None)):
@@ -102,10 +104,12 @@ def make_plan(model: nn.Module, settings: Prune, shape: tuple[int, ...]) -> Plan
             ]
         else:
             names = _of_policy(policy, place, left)
+            # The rows of the last layer are the classes.
+            spared = {last} if chosen.granularity == "row" else set()
             pool = [
                 _layer_subject(name, layer, model, chosen, settings)
                 for name, layer in left.items()
-                if name in names - taken
+                if name in names - taken - spared
             ]
         taken |= names
         pools.append(tuple(pool))
@@ -123,15 +127,6 @@ def prunable_layers(model: nn.Module) -> dict[str, nn.Module]:
     """Linear and convolutional layers by name."""
     kinds = (nn.Linear, *CONVOLUTIONS)
     return {name: layer for name, layer in model.named_modules() if isinstance(layer, kinds)}
-
-
-def parametrized_names(model: nn.Module) -> list[str]:
-    """Names of the layers that have parameters of their own."""
-    return [
-        name
-        for name, module in model.named_modules()
-        if name and next(module.parameters(recurse=False), None) is not None
-    ]
 
 
 def put_masks(model: nn.Module, plan: Plan) -> None:
@@ -183,12 +178,6 @@ def unit_places(found: Sequence[tuple[Gates, Member]], length: int) -> torch.Ten
             places[list(slices)] = offset + unit
         offset += gates.keep.numel()
     return places
-
-
-def _all_matched(
-    patterns: Sequence[str], names: Sequence[str] | Mapping[str, object], where: str
-) -> set[str]:
-    return {name for pattern in patterns for name in matched(pattern, names, where)}
 
 
 def _of_policy(

@@ -9,7 +9,6 @@ from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
-from torch import nn
 
 from hwflow.compress.prune.masks import plain_state
 from hwflow.compress.prune.plan import Plan
@@ -53,8 +52,7 @@ class Scheduler(Callback):
         plan: what is pruned.
         loss: whose regularizer follows the schedule.
         select: keeps units, given the progress.
-        warm_up, cool_down: shares of the steps.
-        still: layers that are not trained, which stay in eval mode.
+        shares: of the steps, warm-up and cool-down.
     """
 
     def __init__(
@@ -63,21 +61,15 @@ class Scheduler(Callback):
         loss: RegularizedLoss,
         select: Callable[[float], None],
         shares: tuple[float, float],
-        still: tuple[nn.Module, ...],
     ) -> None:
         self.plan, self.loss, self.select = plan, loss, select
-        self.shares, self.still = shares, still
+        self.shares = shares
         self.schedule = CubicSchedule(1, *shares)
         self.warmed_up: dict[str, Any] | None = None
 
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
         """Learn how many steps there are."""
         self.schedule = CubicSchedule(int(trainer.estimated_stepping_batches), *self.shares)
-
-    def on_train_epoch_start(self, trainer: lightning.Trainer, module: Any) -> None:
-        """Running statistics of frozen layers stay."""
-        for layer in self.still:
-            layer.eval()
 
     def on_train_batch_start(
         self, trainer: lightning.Trainer, module: Any, batch: Any, batch_idx: int

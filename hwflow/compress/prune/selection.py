@@ -18,6 +18,8 @@ from hwflow.recipe import Prune
 from hwflow.recipe.prune import RANKING
 
 Pool = Sequence[Subject]
+# Numbers of units of a pool's subjects, of a share of all its units.
+Allotment = Callable[[float], list[int]]
 
 
 class Selector:
@@ -124,18 +126,13 @@ class Selector:
         share = 1 - (1 - budget.keep) * progress
         by_rank = budget.scope == "global"
         allot = _global_allotment(scores) if by_rank else _local_allotment(pool)
-        total = sum(subject.size for subject in pool)
         if budget.of == "density":
-            return allot(round(share * total))
+            return allot(share)
         assert self.costs is not None
         return self._affordable(pool, allot, self.costs, share)
 
     def _affordable(
-        self,
-        pool: Pool,
-        allot: Callable[[int], list[int]],
-        costs: CompactCosts,
-        share: float,
+        self, pool: Pool, allot: Allotment, costs: CompactCosts, share: float
     ) -> list[int]:
         """The most units, by bisection, whose compact network costs no more than its share.
 
@@ -143,14 +140,15 @@ class Selector:
         result does, even where costs are no monotone function of the units.
         """
         limit = share * costs.dense(pool[0].selection.budget.of)
-        low, high = 0, sum(subject.size for subject in pool) + 1
+        total = sum(subject.size for subject in pool)
+        low, high = 0, total + 1
         while high - low > 1:
             middle = (low + high) // 2
-            if self._cost(pool, allot(middle), costs) <= limit:
+            if self._cost(pool, allot(middle / total), costs) <= limit:
                 low = middle
             else:
                 high = middle
-        return allot(low)
+        return allot(low / total)
 
     def _cost(self, pool: Pool, counts: Sequence[int], costs: CompactCosts) -> float:
         """Cost of the network with `counts` units of a pool, and what is kept of others."""
@@ -169,7 +167,8 @@ class Selector:
             raise RequestError(
                 f"a budget of {budget.keep:g} of the network's {budget.of} can't be met: with as"
                 f" few {granularity}s as unit, floor and policies allow, {share:.3f} of it stay",
-                hint="raise the budget's `keep`, or lower unit or floor",
+                hint="raise the budget's `keep`, or lower unit or floor; LUTs and block RAMs only"
+                " follow widths where hardware.target_fps asks for parallelism",
             )
 
     def _fewest(self, subject: Subject, pool: Pool) -> int:
@@ -227,20 +226,19 @@ def raw(model: nn.Module, layer: str, parameter: str) -> torch.Tensor:
     return value
 
 
-def _local_allotment(pool: Pool) -> Callable[[int], list[int]]:
+def _local_allotment(pool: Pool) -> Allotment:
     """The same share of each subject's units."""
-    total = sum(subject.size for subject in pool)
-    return lambda kept: [round(kept / total * subject.size) for subject in pool]
+    return lambda share: [round(share * subject.size) for subject in pool]
 
 
-def _global_allotment(scores: Sequence[torch.Tensor]) -> Callable[[int], list[int]]:
+def _global_allotment(scores: Sequence[torch.Tensor]) -> Allotment:
     """As many units of each subject as are among the best of all."""
     everything = torch.cat([found.flatten() for found in scores])
     sizes = torch.tensor([found.numel() for found in scores], device=everything.device)
     owner = torch.repeat_interleave(torch.arange(len(scores), device=sizes.device), sizes)
 
-    def allot(kept: int) -> list[int]:
-        best = everything.topk(kept, sorted=False).indices
+    def allot(share: float) -> list[int]:
+        best = everything.topk(round(share * len(everything)), sorted=False).indices
         counts: list[int] = torch.bincount(owner[best], minlength=len(scores)).tolist()
         return counts
 

@@ -13,12 +13,11 @@ from hwflow.compress.distillation import objective_for
 from hwflow.compress.prune import removal
 from hwflow.compress.prune.budgets import CompactCosts, kept_share
 from hwflow.compress.prune.coupling import Group
+from hwflow.compress.prune.freezing import frozen
 from hwflow.compress.prune.masks import bake, hold_zeros, plain_state, spread
-from hwflow.compress.prune.patterns import matched
 from hwflow.compress.prune.plan import (
     Plan,
     make_plan,
-    parametrized_names,
     prunable_layers,
     put_masks,
 )
@@ -122,25 +121,18 @@ def _train_masks(
     loss = RegularizedLoss(
         objective_for(settings.distillation, model, context), plan.subjects, settings.regularizer
     )
-    names = {n for p in settings.freeze for n in matched(p, parametrized_names(model), "freeze")}
-    still = [model.get_submodule(name) for name in sorted(names)]
-    for layer in still:
-        layer.requires_grad_(False)
-    scheduler = Scheduler(
-        plan, loss, selector, (settings.warm_up, settings.cool_down), tuple(still)
-    )
-    train(
-        model,
-        settings,
-        context,
-        objective=loss,
-        groups=parameter_groups(model, plan, settings),
-        callbacks=[scheduler],
-        # Networks of one density compete on validation; otherwise the densest would win.
-        last=any(subject.selection.method not in RANKING for subject in plan.subjects),
-    )
-    for layer in still:
-        layer.requires_grad_(True)
+    scheduler = Scheduler(plan, loss, selector, (settings.warm_up, settings.cool_down))
+    with frozen(model, settings.freeze) as still:
+        train(
+            model,
+            settings,
+            context,
+            objective=loss,
+            groups=parameter_groups(model, plan, settings),
+            callbacks=[scheduler, still],
+            # Networks of one density compete on validation; otherwise the densest would win.
+            last=any(subject.selection.method not in RANKING for subject in plan.subjects),
+        )
     return scheduler.warmed_up
 
 
@@ -200,12 +192,14 @@ def _fill(
     folder.mkdir(exist_ok=True)
     hold_zeros(model, masks)
     objective = objective_for(settings.distillation, model, context)
-    train(
-        model,
-        settings.model_copy(update=changes),
-        replace(context, folder=folder),
-        objective=objective,
-    )
+    with frozen(model, settings.freeze) as still:
+        train(
+            model,
+            settings.model_copy(update=changes),
+            replace(context, folder=folder),
+            objective=objective,
+            callbacks=[still],
+        )
     bake(model)
 
 
