@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import torch
 from torch import nn
 
 from hwflow.compress.prune.coupling import Group
@@ -39,14 +38,12 @@ class CompactCosts:
         self.shrinks: dict[str, list[tuple[int, int, int]]] = {}
         for place, group in enumerate(groups):
             for member in group.members:
-                layer = model.get_submodule(member.layer)
-                weight = layer.weight
-                if member.parameter != "weight" or not isinstance(weight, torch.Tensor):
+                if member.parameter != "weight":
                     continue
-                each = len(member.index[0])
-                if member.dim == 1:
-                    each *= math.prod(weight.shape[2:])
-                self.shrinks.setdefault(member.layer, []).append((place, member.dim, each))
+                weight = getattr(model.get_submodule(member.layer), member.parameter)
+                kernel = math.prod(weight.shape[2:]) if member.dim == 1 else 1
+                shrink = (place, member.dim, len(member.index[0]) * kernel)
+                self.shrinks.setdefault(member.layer, []).append(shrink)
         self.known: dict[tuple[Cost, tuple[int, ...]], float] = {}
 
     def compact_layers(self, counts: Sequence[int]) -> list[LayerShape]:
@@ -78,7 +75,10 @@ class CompactCosts:
         lost = [0, 0]
         for place, dim, each in self.shrinks.get(layer.name, ()):
             lost[dim] += (self.sizes[place] - counts[place]) * each
-        return replace(layer, mh=layer.mh - lost[0], mw=layer.mw - lost[1])
+        left = layer.mh - lost[0]
+        # Groups of a convolution go whole.
+        groups = layer.groups * left // layer.mh if layer.groups > 1 else 1
+        return replace(layer, mh=left, mw=layer.mw - lost[1], groups=groups)
 
     def _cost(self, of: Cost, layers: Sequence[LayerShape]) -> float:
         if of == "macs":

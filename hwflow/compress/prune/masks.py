@@ -6,7 +6,7 @@ weights of (dL/dW')_ij W_ij.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -132,12 +132,15 @@ def bake(model: nn.Module) -> None:
             parametrize.remove_parametrizations(layer, name, leave_parametrized=True)
 
 
-def hold_zeros(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> None:
-    """Keep zeros of layers' weights zero, until `bake`.
+def hold_zeros(model: nn.Module, names: Sequence[str]) -> None:
+    """Keep zeros of layers' weights zero while the network trains, until `bake`.
 
     Args:
         model: network.
-        masks: bool, of the weights' shapes, by the layers' names.
+        names: of the layers.
     """
-    for name, keep in masks.items():
-        parametrize.register_parametrization(model.get_submodule(name), "weight", FixedMask(keep))
+    for name in names:
+        layer = model.get_submodule(name)
+        weight = layer.weight
+        assert isinstance(weight, torch.Tensor)
+        parametrize.register_parametrization(layer, "weight", FixedMask(weight.detach() != 0))

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from hwflow.compress.prune.coupling import Group, Member, find_groups
+from hwflow.compress.prune.coupling import Group, Member, find_coupling, find_groups
 from hwflow.compress.prune.freezing import frozen_names
 from hwflow.compress.prune.gates import Gates, HardConcreteGates
 from hwflow.compress.prune.masks import TileMask, UnitMask
-from hwflow.compress.prune.patterns import matched
+from hwflow.compress.prune.patterns import OFFERED, matched
 from hwflow.costs.layers import CONVOLUTIONS, layer_shapes
 from hwflow.errors import RequestError
 from hwflow.recipe import Prune
@@ -90,12 +90,16 @@ def make_plan(model: nn.Module, settings: Prune, shape: tuple[int, ...]) -> Plan
     skipped = {n for pattern in settings.skip for n in matched(pattern, layers, "skip")}
     left = {name: layer for name, layer in layers.items() if name not in frozen | skipped}
     last = layer_shapes(model, shape)[-1].name
+    found: dict[str, list[Group]] = {}
     pools: list[tuple[Subject, ...]] = []
     taken: set[str] = set()
     for place, policy in enumerate((*settings.policies, None)):
         chosen = settings.selection(policy)
         if chosen.granularity in STRUCTURED:
-            groups = _groups(model, settings, shape, chosen.granularity, frozen, skipped)
+            kind = chosen.granularity
+            if kind not in found:
+                found[kind] = find_groups(model, shape, kind, settings.unit)
+            groups = _groups(found[kind], frozen, skipped)
             names = _of_policy(policy, place, [group.name for group in groups])
             pool = [
                 _group_subject(group, model, chosen, settings)
@@ -115,12 +119,22 @@ def make_plan(model: nn.Module, settings: Prune, shape: tuple[int, ...]) -> Plan
         pools.append(tuple(pool))
     plan = Plan(tuple(pool for pool in pools if pool))
     if not plan.subjects:
-        raise RequestError(
-            f"there is nothing to prune with granularity {settings.granularity}",
-            hint="channels are of convolutions, heads of attention, neurons of linear layers"
-            " that another one follows",
-        )
+        raise _nothing(model, settings, shape)
     return plan
+
+
+def _nothing(model: nn.Module, settings: Prune, shape: tuple[int, ...]) -> RequestError:
+    """The error that says why there is nothing to prune."""
+    message = f"there is nothing to prune with granularity {settings.granularity}"
+    hint = (
+        "channels are of convolutions, heads of attention, neurons of linear layers that another"
+        " one follows; give another granularity, or take layers out of skip and freeze"
+    )
+    if settings.granularity in STRUCTURED:
+        alone = find_coupling(model, shape, settings.granularity).alone
+        listed = [f"{layer}: {reason}" for layer, reason in alone.items()][:OFFERED]
+        hint = "; ".join([hint, *listed])
+    return RequestError(message, hint=hint)
 
 
 def prunable_layers(model: nn.Module) -> dict[str, nn.Module]:
@@ -188,36 +202,13 @@ def _of_policy(
     return matched(policy.layers, names, f"policies.{place}.layers")
 
 
-def _groups(
-    model: nn.Module,
-    settings: Prune,
-    shape: tuple[int, ...],
-    granularity: str,
-    frozen: set[str],
-    skipped: set[str],
-) -> list[Group]:
-    """Groups that may be pruned.
-
-    Raises:
-        RequestError: none has as many units as must stay together.
-    """
-    groups = [
+def _groups(found: Sequence[Group], frozen: set[str], skipped: set[str]) -> list[Group]:
+    """Groups that may be pruned."""
+    return [
         group
-        for group in find_groups(model, shape, granularity, settings.unit)
+        for group in found
         if group.name not in skipped and not any(member.layer in frozen for member in group.members)
     ]
-    widest = max(groups, key=_width, default=None)
-    if widest is not None and _width(widest) <= settings.unit:
-        raise RequestError(
-            f"unit of {settings.unit} leaves nothing to take out: the widest layer with"
-            f" {granularity}s to prune, {widest.name}, is {_width(widest)} wide",
-            hint="lower unit",
-        )
-    return groups
-
-
-def _width(group: Group) -> int:
-    return group.size * max(len(index) for index in group.members[0].index)
 
 
 def _group_subject(group: Group, model: nn.Module, chosen: Selection, settings: Prune) -> Subject:
@@ -275,11 +266,11 @@ def _gates(shape: tuple[int, ...], chosen: Selection, settings: Prune) -> Gates:
 
 
 def _kind(model: nn.Module, name: str) -> str:
-    """Which of `KINDS` a layer is: attention where a module around it is called so."""
+    """Which of `KINDS` a layer is: attention where it, or a module around it, is called so."""
     if isinstance(model.get_submodule(name), CONVOLUTIONS):
         return "conv"
     parts = name.split(".")
-    around = [model.get_submodule(".".join(parts[:depth])) for depth in range(len(parts))]
+    around = [model.get_submodule(".".join(parts[:depth])) for depth in range(len(parts) + 1)]
     if any("attention" in type(module).__name__.lower() for module in around):
         return "attention"
     return "dense"

@@ -213,7 +213,7 @@ class Selector:
         """As many units as leave widths that are multiples of `unit`."""
         if subject.group is None:
             return count
-        return multiple(subject.size, count, self.settings.unit)
+        return multiple(subject.size, count, subject.group.step(self.settings.unit))
 
 
 def raw(model: nn.Module, layer: str, parameter: str) -> torch.Tensor:

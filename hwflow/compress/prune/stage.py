@@ -12,7 +12,7 @@ from torch import nn
 from hwflow.compress.distillation import objective_for
 from hwflow.compress.prune import removal
 from hwflow.compress.prune.budgets import CompactCosts, kept_share
-from hwflow.compress.prune.coupling import Group
+from hwflow.compress.prune.exactness import zero_units
 from hwflow.compress.prune.freezing import frozen
 from hwflow.compress.prune.masks import bake, hold_zeros, plain_state, spread
 from hwflow.compress.prune.plan import (
@@ -27,9 +27,13 @@ from hwflow.compress.prune.selection import Selector, raw
 from hwflow.compress.stage import StageContext, StageOutcome, measure
 from hwflow.compress.training import train
 from hwflow.costs import Target
-from hwflow.errors import RequestError
+from hwflow.errors import HwflowError, RequestError
 from hwflow.recipe import Distill, Optimization, Prune, Train
 from hwflow.recipe.prune import RANKING
+
+# Validation samples on which the compact network is compared with the masked one, and by how much
+# sums in another order may differ, relative to the largest logit.
+SAMPLES, TOLERANCE = 64, 1e-4
 
 
 class PruneStage:
@@ -48,30 +52,34 @@ class PruneStage:
             )
 
     def run(self, model: nn.Module, settings: Prune, context: StageContext) -> StageOutcome:
-        """Train with masks, remove, fine-tune, and measure."""
-        shape = context.data.shape
-        dense = _weights(model)
-        plan = make_plan(model, settings, shape)
-        costs = _costs(plan, model, shape, context.target)
+        """Train with masks, take out what is masked, fine-tune, and measure.
+
+        Returns:
+            Metrics are also `density`, the share of weights of linear and convolutional layers that
+            are left and not zero, and of a budget in hardware cost its share, such as `macs_kept`.
+
+        Raises:
+            HwflowError: training failed, or the compact network is another one than was trained.
+        """
+        dense, before = _weights(model), plain_state(model)
+        plan = make_plan(model, settings, context.data.shape)
+        costs = _costs(plan, model, context.data.shape, context.target)
         selector = Selector(plan, model, settings, costs)
-        before = plain_state(model)
         put_masks(model, plan)
         warmed_up = _train_masks(model, plan, selector, settings, context)
         selector(1.0)
+        trained = _sample_logits(model, context)
         bake(model)
         if settings.rewind is not None:
             model.load_state_dict(before if settings.rewind == "start" else warmed_up or before)
-        masks = _close(model, plan)
-        keep = {s.name: s.gates.keep.nonzero().flatten().tolist() for s in plan.groups}
-        metrics = {"density": 0.0}
-        budget = settings.selection(None).budget
+        model, structure = _take_out(model, plan, context)
+        if settings.rewind is None:
+            _check_same(trained, _sample_logits(model, context))
+        _fill(model, plan, settings, context)
+        metrics = {"density": _weights(model) / dense}
         if costs is not None:
-            metrics[f"{budget.of}_kept"] = kept_share(costs, budget.of, selector.counts())
-        structure: dict[str, Any] = {}
-        if keep:
-            model, structure = removal.remove(model, shape, keep)
-        _fill(model, masks, settings, context)
-        metrics["density"] = _weights(model) / dense
+            of = settings.selection(None).budget.of
+            metrics[f"{of}_kept"] = kept_share(costs, of, selector.counts())
         return StageOutcome(model.eval(), {**metrics, **measure(model, context)}, structure)
 
     def rebuild(self, model: nn.Module, settings: Prune, structure: dict[str, Any]) -> nn.Module:
@@ -147,40 +155,44 @@ def parameter_groups(model: nn.Module, plan: Plan, settings: Prune) -> list[dict
     return groups
 
 
-@torch.no_grad()
-def _close(model: nn.Module, plan: Plan) -> dict[str, torch.Tensor]:
-    """Zero what is not kept; masks of layers' weights whose zeros are to stay zero."""
-    masks: dict[str, torch.Tensor] = {}
+def _take_out(
+    model: nn.Module, plan: Plan, context: StageContext
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Zero what is not kept, and take out the units that can be; the structure for `rebuild`."""
     for subject in plan.subjects:
         keep = subject.gates.keep
         if subject.group is not None:
-            zero_units(model, subject.group, keep)
+            zero_units(model, subject.group, (~keep).nonzero().flatten().tolist())
             continue
         weight = raw(model, subject.name, "weight")
-        mask = spread(keep, weight, subject.tile).expand_as(weight)
-        masks[subject.name] = mask.clone()
-        weight.mul_(mask)
-    return masks
+        with torch.no_grad():
+            weight.mul_(spread(keep, weight, subject.tile))
+    groups = [subject.group for subject in plan.subjects if subject.group is not None]
+    if not groups:
+        return model, {}
+    kept = {s.name: s.gates.keep.nonzero().flatten().tolist() for s in plan.groups}
+    return removal.remove(model, context.data.shape, kept, groups)
 
 
-@torch.no_grad()
-def zero_units(model: nn.Module, group: Group, keep: torch.Tensor) -> None:
-    """Zero all slices of the units that are not kept.
-
-    Args:
-        model: network.
-        group: of units.
-        keep: (size of the group,) bool.
-    """
-    for member in group.members:
-        values = raw(model, member.layer, member.parameter)
-        gone = [i for unit in (~keep).nonzero().flatten().tolist() for i in member.index[unit]]
-        values.index_fill_(member.dim, torch.tensor(gone, device=values.device).long(), 0.0)
+def _sample_logits(model: nn.Module, context: StageContext) -> torch.Tensor:
+    """Logits of some validation samples, in eval mode."""
+    inputs = torch.from_numpy(context.data.floats(context.data.validation)[:SAMPLES])
+    with torch.inference_mode():
+        logits: torch.Tensor = model.eval()(inputs)
+    return logits
 
 
-def _fill(
-    model: nn.Module, masks: dict[str, torch.Tensor], settings: Prune, context: StageContext
-) -> None:
+def _check_same(masked: torch.Tensor, compact: torch.Tensor) -> None:
+    """Raise if the compact network is not the one that was trained."""
+    error = float((masked - compact).abs().max())
+    if error > TOLERANCE * max(1.0, float(masked.abs().max())):
+        raise HwflowError(
+            f"the network without its pruned units differs from the masked one by {error:.2g}",
+            hint="add the layers that it computes with in an unusual way to `skip`",
+        )
+
+
+def _fill(model: nn.Module, plan: Plan, settings: Prune, context: StageContext) -> None:
     """Train what is left; zeros stay zero."""
     if settings.fill_epochs == 0:
         return
@@ -190,7 +202,7 @@ def _fill(
     }
     folder = context.folder / "fill"
     folder.mkdir(exist_ok=True)
-    hold_zeros(model, masks)
+    hold_zeros(model, [s.name for s in plan.subjects if s.group is None])
     objective = objective_for(settings.distillation, model, context)
     with frozen(model, settings.freeze) as still:
         train(

@@ -8,11 +8,11 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from hwflow.compress.prune.exactness import zero_units
 from hwflow.compress.prune.gates import Gates, HardConcreteGates, open_chance
 from hwflow.compress.prune.masks import TileMask, bake, plain_state, tile_means
 from hwflow.compress.prune.plan import make_plan, masked_members, put_masks
 from hwflow.compress.prune.selection import Selector
-from hwflow.compress.prune.stage import zero_units
 from hwflow.recipe import Prune
 
 
@@ -106,8 +106,8 @@ def test_masking_where_units_are_taken_in_computes_the_same_as_masking_all_of_th
     for subject in plan.groups:
         keep = torch.rand(subject.size, generator=generator) > 0.5
         subject.gates.keep.copy_(keep)
-        zero_units(everything, subject.group, keep)
         gone = (~keep).nonzero().flatten()
+        zero_units(everything, subject.group, gone.tolist())
         assert everything[int(subject.name)].weight[gone].abs().sum() == 0
     inputs = torch.randn(9, *SHAPE)
     assert torch.allclose(model(inputs), everything(inputs), atol=1e-6)

@@ -8,9 +8,12 @@ from torch import nn
 
 from hwflow import networks
 from hwflow.compress import STAGES, StageContext, accuracy, load_checkpoint, save_checkpoint
+from hwflow.compress.prune import removal
 from hwflow.compress.prune.plan import make_plan, put_masks
 from hwflow.compress.prune.stage import parameter_groups
+from hwflow.costs import network_costs
 from hwflow.data import load
+from hwflow.errors import HwflowError
 from hwflow.recipe import Digits, Mlp, Prune, Train
 
 STAGE = STAGES["prune"]
@@ -181,7 +184,7 @@ def test_rewound_weights_are_those_from_before_under_the_final_mask(
 ):
     given = {}
 
-    def fill(model, masks, settings, context):
+    def fill(model, plan, settings, context):
         given.update({name: value.clone() for name, value in model.state_dict().items()})
 
     monkeypatch.setattr("hwflow.compress.prune.stage._fill", fill)
@@ -242,3 +245,127 @@ def test_a_teachers_term_joins_the_loss_of_both_phases(data, trained, tmp_path):
     assert len(asked) == 2
     assert outcome.metrics["density"] == alone.metrics["density"]
     assert not torch.equal(outcome.model[1].weight, alone.model[1].weight)
+
+
+class Mixed(nn.Module):
+    """Every kind of layer: plain, depthwise and 1-D convolutions, a residual add, linear layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 16, 3, padding=1)
+        self.norm1 = nn.BatchNorm2d(16)
+        self.depthwise = nn.Conv2d(16, 16, 3, padding=1, groups=16)
+        self.conv2 = nn.Conv2d(16, 16, 3, padding=1)
+        self.norm2 = nn.BatchNorm2d(16)
+        self.conv3 = nn.Conv1d(16, 16, 3, stride=2)
+        self.fc1 = nn.Linear(16 * 31, 32)
+        self.fc2 = nn.Linear(32, 10)
+
+    def forward(self, x):
+        x = torch.relu(self.norm1(self.conv1(x)))
+        x = torch.relu(x + self.norm2(self.conv2(self.depthwise(x))))
+        x = torch.relu(self.conv3(x.flatten(2)))
+        return self.fc2(torch.relu(self.fc1(x.flatten(1))))
+
+
+CHANNELS_AND_NEURONS = {
+    "unit": 4,
+    "budget": {"of": "macs", "keep": 0.5, "scope": "global"},
+    "policies": [{"layers": "fc1", "granularity": "neuron", "budget": {"keep": 0.5}}],
+}
+BLOCKS_AND_CHANNELS = {
+    "granularity": "block",
+    "block": [2, 1],
+    "unit": 4,
+    "budget": {"keep": 0.5},
+    "policies": [{"layers": "conv3", "granularity": "channel"}],
+}
+
+
+@pytest.mark.parametrize("changes", [CHANNELS_AND_NEURONS, BLOCKS_AND_CHANNELS])
+def test_all_kinds_of_layers_are_pruned_together_and_reload_at_their_shapes(
+    data, tmp_path, changes
+):
+    torch.manual_seed(0)
+    model = Mixed()
+    outcome = prune(model, data, tmp_path, epochs=2, fill_epochs=1, learning_rate=0.01, **changes)
+    compact = outcome.model
+    assert outcome.metrics["density"] <= 0.51
+    assert outcome.metrics["test_accuracy"] > 0.3
+    assert compact.fc1.in_features == 31 * compact.conv3.out_channels
+    assert compact.conv3.out_channels % 4 == 0
+    if changes is CHANNELS_AND_NEURONS:
+        macs = network_costs(compact, data.shape).macs / network_costs(model, data.shape).macs
+        assert outcome.metrics["macs_kept"] == pytest.approx(macs)
+        assert 0.25 < macs <= 0.5
+        assert compact.conv1.out_channels == compact.depthwise.groups == compact.conv2.in_channels
+        assert compact.conv1.out_channels == compact.conv2.out_channels
+        assert compact.fc1.out_features == compact.fc2.in_features == 16
+    else:
+        assert compact.conv3.out_channels == 8
+    save_checkpoint(tmp_path, outcome)
+    again = load_checkpoint(tmp_path, STAGE, Mixed(), settings_of(**changes)).model
+    inputs = torch.rand(20, *data.shape)
+    assert torch.equal(again(inputs), compact(inputs))
+
+
+def test_a_network_that_differs_from_the_masked_one_is_not_passed_on(
+    data, trained, tmp_path, monkeypatch
+):
+    right = removal.remove
+
+    def wrong(model, shape, keep, groups):
+        return right(model, shape, {k: sorted({0, 1, *v[2:]}) for k, v in keep.items()}, groups)
+
+    monkeypatch.setattr(removal, "remove", wrong)
+    with pytest.raises(HwflowError, match="differs from the masked one"):
+        prune(trained, data, tmp_path, epochs=1, granularity="neuron", budget=QUARTER)
+
+
+class Attentive(nn.Module):
+    """A transformer's layer on the rows of an image."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Linear(8, 32)
+        self.attention = nn.MultiheadAttention(32, 8, batch_first=True)
+        self.norm1, self.norm2 = nn.LayerNorm(32), nn.LayerNorm(32)
+        self.ffn1, self.ffn2 = nn.Linear(32, 64), nn.Linear(64, 32)
+        self.head = nn.Linear(8 * 32, 10)
+
+    def forward(self, x):
+        x = self.embed(x.squeeze(1))
+        x = self.norm1(x + self.attention(x, x, x, need_weights=False)[0])
+        x = self.norm2(x + self.ffn2(torch.relu(self.ffn1(x))))
+        return self.head(x.flatten(1))
+
+
+@pytest.mark.parametrize("method", ["topk", "l0"])
+def test_heads_and_neurons_of_a_transformer_are_pruned_in_one_stage(data, tmp_path, method):
+    torch.manual_seed(0)
+    regularizer = {"kind": "l0", "weight": 1e-3, "attention": 2.0}
+    outcome = prune(
+        Attentive(),
+        data,
+        tmp_path,
+        epochs=8,
+        fill_epochs=1,
+        granularity="head",
+        method=method,
+        regularizer=regularizer,
+        scores={"start": 0.0} if method == "topk" else {"start": -1.0, "learning_rate": 0.1},
+        policies=[
+            {"layers": "ffn1", "granularity": "neuron", "method": "topk", "budget": {"keep": 0.25}}
+        ],
+    )
+    compact = outcome.model
+    assert (compact.ffn1.out_features, compact.ffn2.in_features) == (16, 16)
+    if method == "topk":
+        assert compact.attention.num_heads == 4
+    assert compact.attention.num_heads % 2 == 0  # Of four features each, in units of eight.
+    assert outcome.metrics["test_accuracy"] > 0.7
+    save_checkpoint(tmp_path, outcome)
+    settings = settings_of(granularity="head")
+    again = load_checkpoint(tmp_path, STAGE, Attentive(), settings).model
+    inputs = torch.rand(20, *data.shape)
+    assert torch.equal(again(inputs), compact(inputs))
