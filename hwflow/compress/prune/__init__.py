@@ -1,0 +1,1 @@
+"""Pruning: which parts of a network go together, and the network without them."""
