@@ -12,10 +12,11 @@ import yaml
 from hwflow import shipped
 from hwflow.errors import RequestError
 from hwflow.recipe import Recipe, StageSpec
+from hwflow.recipe.network import network_names
 from hwflow.recipe.order import earlier_stage, first_misplaced
 from hwflow.yaml_source import TAGS, Key, Source, check, load_yaml, nearest
 
-TAGS["network"] = ("name", ["mlp", "tfc", "sfc", "lfc"])
+TAGS["network"] = ("name", network_names())
 
 
 @dataclass(frozen=True)

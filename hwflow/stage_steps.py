@@ -125,7 +125,7 @@ class _Stage:
         from hwflow.compress import STAGES, StageContext, save_checkpoint
         from hwflow.compress.distillation import told_teachers
         from hwflow.compress.safety import memory_errors
-        from hwflow.costs import network_costs, recipe_target
+        from hwflow.costs import layer_shapes, network_costs, recipe_target
 
         build, recipe = self.build, self.build.recipe
         settings = recipe.stages[self.index]
@@ -157,6 +157,7 @@ class _Stage:
         facts: dict[str, Any] = {
             **outcome.metrics,
             **asdict(network_costs(outcome.model, data.shape)),
+            "layers": [asdict(layer) for layer in layer_shapes(outcome.model, data.shape)],
         }
         teachers = told_teachers(folder)
         if teachers:

@@ -70,7 +70,7 @@ def test_the_folding_meets_the_bound_with_the_fewest_multipliers(cycles):
 def test_an_estimate_of_a_network_is_the_sum_of_its_layers():
     target = Target(cycles=2000, bits=(4, 4))
     found = hardware_costs(CNN, SHAPE, target)
-    layers = [layer_estimate(layer, target, (4, 4)) for layer in layer_shapes(CNN, SHAPE)]
+    layers = [layer_estimate(layer, target) for layer in layer_shapes(CNN, SHAPE)]
     assert found.cycles == max(layer.cycles for layer in layers) <= 2000
     assert found.lut == sum(layer.lut for layer in layers)
     assert found.dsp == sum(layer.dsp for layer in layers)
@@ -89,7 +89,7 @@ SYNTHESISED = [
 
 @pytest.mark.parametrize(("layer", "cycles", "lut", "dsp"), SYNTHESISED)
 def test_estimates_are_near_what_synthesis_found(layer, cycles, lut, dsp):
-    found = layer_estimate(layer, Target(cycles=cycles), (8, 8))
+    found = layer_estimate(layer, Target(cycles=cycles))
     assert found.cycles == cycles
     assert found.lut == pytest.approx(lut, rel=0.45)
     assert found.dsp == dsp

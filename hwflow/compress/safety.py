@@ -13,8 +13,9 @@ from torch import nn
 
 from hwflow.errors import HwflowError
 
-# On a GPU, steps between two looks at the loss: each look waits until the GPU has caught up.
-GPU_STEPS = 50
+# Steps between two looks at the loss: elsewhere than on a CPU, each waits for the device.
+STEPS_BETWEEN_LOOKS = {"cpu": 1}
+OTHER_STEPS = 50
 # How those libraries say that memory is short whose errors are no memory errors.
 _SHORT_OF_MEMORY = ("can't allocate memory", "ALLOC_FAILED", "out of memory")
 
@@ -57,7 +58,7 @@ class Watch(Callback):
         bad = ~torch.isfinite(loss) & (self.bad_step == 0)
         self.bad_step = torch.where(bad, self.step, self.bad_step)
         self.bad_loss = torch.where(bad, loss, self.bad_loss)
-        if loss.device.type == "cpu" or self.step % GPU_STEPS == 0:
+        if self.step % STEPS_BETWEEN_LOOKS.get(loss.device.type, OTHER_STEPS) == 0:
             self._judge(trainer, module)
 
     def on_validation_start(self, trainer: lightning.Trainer, module: Any) -> None:

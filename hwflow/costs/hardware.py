@@ -7,6 +7,7 @@ needs (MH / PE)(MW / SIMD) cycles for each position of its output (Blott et al. 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -80,17 +81,32 @@ def fold(mw: int, mh: int, positions: int, cycles: int) -> Folding:
     return Folding(pe, simd)
 
 
-def layer_estimate(layer: LayerShape, target: Target, bits: tuple[int, int]) -> Estimate:
+def total_estimate(layers: Iterable[LayerShape], target: Target) -> Estimate:
+    """What layers take together when each is folded for a target.
+
+    Returns:
+        Cycles of the slowest layer, and the sum of all layers' resources. An estimate: converters,
+        FIFOs and thresholds are not in it.
+    """
+    found = [layer_estimate(layer, target) for layer in layers]
+    return Estimate(
+        cycles=max((e.cycles for e in found), default=0),
+        lut=sum(e.lut for e in found),
+        dsp=sum(e.dsp for e in found),
+        bram18=sum(e.bram18 for e in found),
+    )
+
+
+def layer_estimate(layer: LayerShape, target: Target) -> Estimate:
     """What a layer takes when it is folded for a target.
 
     Args:
         layer: its shape.
-        target: cycles a frame.
-        bits: of weights and inputs where the layer's own are not quantized.
+        target: cycles a frame, and bits where the layer's own are not quantized.
     """
     folding = fold(layer.mw, layer.mh, layer.positions, target.cycles)
-    weight_bits = bits[0] if layer.weight_bits == FLOAT_BITS else layer.weight_bits
-    input_bits = bits[1] if layer.input_bits == FLOAT_BITS else layer.input_bits
+    weight_bits = target.bits[0] if layer.weight_bits == FLOAT_BITS else layer.weight_bits
+    input_bits = target.bits[1] if layer.input_bits == FLOAT_BITS else layer.input_bits
     steps = (layer.mh // folding.pe) * (layer.mw // folding.simd)
     binary = weight_bits == input_bits == 1
     return Estimate(

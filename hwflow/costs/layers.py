@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 FLOAT_BITS = 32
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,8 @@ def layer_shapes(model: nn.Module, shape: tuple[int, ...]) -> list[LayerShape]:
         model: float or Brevitas network; run once in eval mode, and left in the mode it was in.
         shape: of one sample.
     """
+    from torch import nn
+
     found: list[LayerShape] = []
 
     def record(name: str) -> Callable[..., None]:
@@ -64,7 +66,7 @@ def layer_shapes(model: nn.Module, shape: tuple[int, ...]) -> list[LayerShape]:
     hooks = [
         module.register_forward_hook(record(name))
         for name, module in model.named_modules()
-        if isinstance(module, (nn.Linear, *CONVOLUTIONS))
+        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d)
     ]
     run_once(model, shape)
     for handle in hooks:
@@ -74,6 +76,8 @@ def layer_shapes(model: nn.Module, shape: tuple[int, ...]) -> list[LayerShape]:
 
 def run_once(model: nn.Module, shape: tuple[int, ...]) -> None:
     """Run one sample of zeros in eval mode, and leave each module in the mode that it was in."""
+    import torch
+
     modes = {module: module.training for module in model.modules()}
     model.eval()
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
@@ -90,12 +94,13 @@ def example_input(
 
     Networks say with an attribute `input_dtype` that they take integers, such as tokens.
     """
+    import torch
+
     return torch.zeros(1, *shape, dtype=getattr(model, "input_dtype", None), device=device)
 
 
-def _shape(name: str, layer: nn.Module, given: Any, output: torch.Tensor) -> LayerShape:
+def _shape(name: str, layer: Any, given: Any, output: torch.Tensor) -> LayerShape:
     weight = layer.weight
-    assert isinstance(weight, torch.Tensor)
     groups = getattr(layer, "groups", 1)
     elements = math.prod(output.shape[1:])
     return LayerShape(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
-
-from hwflow.costs.hardware import Estimate, Target, layer_estimate
+from hwflow.costs.hardware import Estimate, Target, total_estimate
 from hwflow.costs.layers import FLOAT_BITS, layer_shapes, run_once
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ def network_costs(model: nn.Module, shape: tuple[int, ...]) -> Costs:
         model: network.
         shape: of one sample.
     """
+    from torch.utils.flop_counter import FlopCounterMode
+
     layers = layer_shapes(model, shape)
     # A frozen copy, for the counter hooks into gradients.
     frozen = copy.deepcopy(model).requires_grad_(False)
@@ -52,27 +55,15 @@ def network_costs(model: nn.Module, shape: tuple[int, ...]) -> Costs:
     )
 
 
-def hardware_costs(
-    model: nn.Module, shape: tuple[int, ...], target: Target, bits: tuple[int, int] | None = None
-) -> Estimate:
+def hardware_costs(model: nn.Module, shape: tuple[int, ...], target: Target) -> Estimate:
     """What the linear layers of a network would take as hardware, folded for a target.
 
     Args:
         model: network.
         shape: of one sample.
-        target: cycles a frame.
-        bits: of weights and activations of layers that are not quantized; default: the target's.
+        target: cycles a frame, and bits of what is not quantized.
 
     Returns:
-        Cycles of the slowest layer, and the sum of all layers' resources. An estimate: converters,
-        FIFOs and thresholds are not in it.
+        See `total_estimate`.
     """
-    found = [
-        layer_estimate(layer, target, bits or target.bits) for layer in layer_shapes(model, shape)
-    ]
-    return Estimate(
-        cycles=max((e.cycles for e in found), default=0),
-        lut=sum(e.lut for e in found),
-        dsp=sum(e.dsp for e in found),
-        bram18=sum(e.bram18 for e in found),
-    )
+    return total_estimate(layer_shapes(model, shape), target)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import Any
 
 import hwflow
 from hwflow.bitstream import why_skipped
 from hwflow.board import Board
-from hwflow.recipe import PythonNetwork, Recipe
+from hwflow.costs import LayerShape, Target, recipe_target, total_estimate
+from hwflow.recipe import Recipe
+from hwflow.recipe.network import network_name
 from hwflow.report.intervals import seeds
 from hwflow.report.schema import (
     Bitstream,
@@ -27,6 +30,7 @@ from hwflow.report.schema import (
     RtlExecution,
     Seeds,
     Stage,
+    StageEstimate,
     StallPattern,
     StepTime,
     Verification,
@@ -64,10 +68,10 @@ def assemble(
         hwflow_version=hwflow.__version__,
         started=started,
         seconds=sum(record.seconds for record in records.values()),
-        network=network_name(recipe),
+        network=network_name(recipe.network),
         data=recipe.data.name,
         problem=problem,
-        stages=_stages(recipe, records),
+        stages=_stages(recipe, board, records),
         exchange=Exchange(**facts["export"]) if "export" in facts else None,
         hardware=_hardware(recipe, board, facts, design) if design is not None else None,
         verification=_verification(facts) if "sim" in facts else None,
@@ -79,14 +83,9 @@ def assemble(
     )
 
 
-def network_name(recipe: Recipe) -> str:
-    """What a recipe's network is called."""
-    network = recipe.network
-    return network.python if isinstance(network, PythonNetwork) else network.name
-
-
-def _stages(recipe: Recipe, records: Mapping[str, StepRecord]) -> list[Stage]:
+def _stages(recipe: Recipe, board: Board, records: Mapping[str, StepRecord]) -> list[Stage]:
     stages = []
+    target = recipe_target(recipe, board)
     for name, settings in zip(recipe.stage_names, recipe.stages, strict=True):
         if name in records:
             facts = records[name].facts
@@ -96,12 +95,17 @@ def _stages(recipe: Recipe, records: Mapping[str, StepRecord]) -> list[Stage]:
                     kind=settings.kind,
                     metric=Metric(value=facts["test_accuracy"]),
                     seconds=records[name].seconds,
+                    estimate=_stage_estimate(facts["layers"], target),
                     seeds=_seeds(name, records),
                     teachers=facts.get("teachers", []),
                     **{key: facts[key] for key in ("params", "macs", "bops", "weight_bits")},
                 )
             )
     return stages
+
+
+def _stage_estimate(layers: list[dict[str, Any]], target: Target) -> StageEstimate:
+    return StageEstimate(**asdict(total_estimate([LayerShape(**x) for x in layers], target)))
 
 
 def _seeds(stage: str, records: Mapping[str, StepRecord]) -> Seeds | None:

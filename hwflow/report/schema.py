@@ -43,6 +43,15 @@ class Teacher(_Part):
     test_accuracy: float
 
 
+class StageEstimate(_Part):
+    """What a network's linear layers would take, folded for the recipe's frames a second."""
+
+    cycles: int
+    lut: int
+    dsp: int
+    bram18: int
+
+
 class Stage(_Part):
     """A compression stage and the network that it left."""
 
@@ -54,6 +63,7 @@ class Stage(_Part):
     bops: int
     weight_bits: int
     seconds: float
+    estimate: StageEstimate | None = None
     seeds: Seeds | None = None
     teachers: list[Teacher] = Field(default_factory=list)
 

@@ -14,6 +14,7 @@ def summary(report: Report) -> RenderableType:
     parts: list[RenderableType] = [
         Text(f"{report.recipe} on {report.board_title} ({report.part})", style="bold"),
         _stages(report),
+        Text("*estimated: the linear layers, folded for the recipe's frames a second", "dim"),
     ]
     if any(stage.seeds for stage in report.stages):
         parts.append(_seeds(report))
@@ -30,15 +31,22 @@ def summary(report: Report) -> RenderableType:
 
 def _stages(report: Report) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("stage", "test accuracy", "parameters", "weight kbit", "Mbit operations"):
+    names = ["stage", "test accuracy", "parameters", "MACs", "Mbit ops", "weight kbit"]
+    estimates = ["cycles*", "LUT*", "BRAM18*"]
+    for name in [*names, *estimates, "time"]:
         table.add_column(name, justify="left" if name == "stage" else "right")
     for stage in report.stages:
+        estimate = stage.estimate
+        guessed = [estimate.cycles, estimate.lut, estimate.bram18] if estimate else []
         table.add_row(
             stage.kind,
             f"{stage.metric.value:.2%}",
             f"{stage.params:,}",
-            f"{stage.weight_bits / 1e3:,.1f}",
+            f"{stage.macs:,}",
             f"{stage.bops / 1e6:,.2f}",
+            f"{stage.weight_bits / 1e3:,.1f}",
+            *([f"{value:,}" for value in guessed] or [""] * len(estimates)),
+            f"{stage.seconds:,.1f} s",
         )
     return table
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from hwflow import networks
 from hwflow.compress import StageContext
-from hwflow.compress.safety import memory_errors, not_finite
+from hwflow.compress.safety import STEPS_BETWEEN_LOOKS, memory_errors, not_finite
 from hwflow.compress.training import cross_entropy, train
 from hwflow.data import load
 from hwflow.errors import HwflowError
@@ -55,6 +55,16 @@ def test_a_loss_that_is_not_finite_names_epoch_and_step_and_the_last_good_checkp
     state = torch.load(best, weights_only=True)["state_dict"]
     assert all(value.isfinite().all() for value in state.values())
     assert at.count == steps(data) + 3  # It stopped at once.
+
+
+def test_a_step_is_named_even_where_losses_are_read_later(data, tmp_path, monkeypatch):
+    monkeypatch.setitem(STEPS_BETWEEN_LOOKS, "cpu", 10**6)  # As on a GPU.
+    at = FailsAt(steps(data) + 3, lambda model, loss: loss * float("inf"))
+    message = failure(data, tmp_path, at)
+    assert "the loss is inf, and 1.weight is not finite, in epoch 2, step 3;" in message
+    assert at.count == 2 * steps(data)
+    state = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    assert all(value.isfinite().all() for value in state.values())
 
 
 def test_without_a_finished_epoch_it_says_so(data, tmp_path):

@@ -45,6 +45,7 @@ def report(**changes):
                 "bops": 64,
                 "weight_bits": 32,
                 "seconds": 3.0,
+                "estimate": {"cycles": 81, "lut": 4321, "dsp": 5, "bram18": 6},
             }
         ],
         "hardware": {
@@ -100,6 +101,15 @@ def test_the_page_shows_the_figures_and_the_bottleneck():
     for text in ("90.00 %", "1,250,000", "linear0 (limits)", ">verified<", "vivado is not on PATH"):
         assert text in page
     assert "wrong" not in page.split("</style>")[1]
+
+
+def test_what_each_stage_would_take_as_hardware_is_shown_and_said_to_be_estimated():
+    console = Console(file=io.StringIO(), width=200)
+    console.print(summary(report()))
+    for text in (FORMATS["html"]([report()]), console.file.getvalue()):
+        for figure in ("81", "4,321", "6"):
+            assert figure in text
+        assert "estimated" in text.lower()
 
 
 def test_a_mismatch_is_seen_everywhere():

@@ -52,7 +52,8 @@ def captured(model: nn.Module, names: Iterable[str]) -> Iterator[dict[str, torch
         (B, C, *positions) of each layer that ran.
     """
     found: dict[str, torch.Tensor] = {}
-    last = channels_last(model)
+    names = set(names)
+    last = bool(names) and channels_last(model)
 
     def keep(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, args: Any, output: Any) -> None:
@@ -60,7 +61,7 @@ def captured(model: nn.Module, names: Iterable[str]) -> Iterator[dict[str, torch
 
         return hook
 
-    hooks = [model.get_submodule(name).register_forward_hook(keep(name)) for name in set(names)]
+    hooks = [model.get_submodule(name).register_forward_hook(keep(name)) for name in names]
     try:
         yield found
     finally:

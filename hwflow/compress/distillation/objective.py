@@ -96,6 +96,7 @@ class TeacherPanel:
         self, settings: Distillation, teachers: Sequence[nn.Module], terms: Sequence[Term]
     ) -> None:
         self.settings, self.teachers, self.terms = settings, list(teachers), list(terms)
+        self.device: torch.device | None = None
         self.cache: OutputCache | None = None
         if settings.outputs == "cached":
             self.cache = OutputCache(settings.cache_mb * 2**20)
@@ -115,10 +116,13 @@ class TeacherPanel:
 
     @torch.no_grad()
     def _run(self, inputs: torch.Tensor) -> list[torch.Tensor]:
+        if inputs.device != self.device:
+            self.device = inputs.device
+            self.teachers = [teacher.to(self.device) for teacher in self.teachers]
         logits, features = [], []
         for place, teacher in enumerate(self.teachers):
             wanted = [term.pair.teacher for term in self.terms if term.pair.of == place]
-            with captured(teacher.to(inputs.device), wanted) as found:
+            with captured(teacher, wanted) as found:
                 logits.append(teacher(inputs))
             features.append(found)
         soft = (

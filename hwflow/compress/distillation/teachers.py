@@ -25,6 +25,7 @@ from hwflow.compress.stage import (
 )
 from hwflow.compress.training import train
 from hwflow.data import Dataset
+from hwflow.errors import HwflowError
 from hwflow.recipe.distillation import Distillation, Teacher
 from hwflow.recipe.network import PythonNetwork
 from hwflow.recipe.order import earlier_stage
@@ -119,7 +120,10 @@ def _trained(teacher: Teacher, place: int, context: StageContext) -> Taught:
             folder=folder,
             note=lambda text, fraction: context.note(f"teacher {place}: {text}", None),
         )
-        train(network, teacher.train, own)
+        try:
+            train(network, teacher.train, own)
+        except HwflowError as error:
+            raise HwflowError(f"teacher {place}: {error.message}", hint=error.hint) from error
         save_checkpoint(folder, StageOutcome(network, measure(network, own)))
     outcome = read_checkpoint(folder, lambda structure: network)
     shutil.copyfile(folder / WEIGHTS, context.folder / f"teacher-{place}.safetensors")

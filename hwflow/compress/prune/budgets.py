@@ -9,7 +9,7 @@ from dataclasses import replace
 from torch import nn
 
 from hwflow.compress.prune.coupling import Group
-from hwflow.costs import LayerShape, Target, fold, layer_estimate, layer_shapes
+from hwflow.costs import LayerShape, Target, fold, layer_shapes, total_estimate
 from hwflow.errors import RequestError
 from hwflow.recipe.prune import Cost
 
@@ -85,8 +85,8 @@ class CompactCosts:
             return sum(layer.macs for layer in layers)
         if of == "cycles":
             return max(self._cycles(layer) for layer in layers)
-        found = [layer_estimate(layer, self.target, self.target.bits) for layer in layers]
-        return sum(estimate.lut if of == "lut" else estimate.bram18 for estimate in found)
+        found = total_estimate(layers, self.target)
+        return found.lut if of == "lut" else found.bram18
 
     def _cycles(self, layer: LayerShape) -> int:
         """Cycles at the dense network's folding."""

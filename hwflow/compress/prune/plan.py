@@ -15,13 +15,14 @@ from hwflow.compress.prune.freezing import frozen_names
 from hwflow.compress.prune.gates import Gates, HardConcreteGates
 from hwflow.compress.prune.masks import TileMask, UnitMask
 from hwflow.compress.prune.patterns import OFFERED, matched
-from hwflow.costs.layers import CONVOLUTIONS, layer_shapes
+from hwflow.costs import layer_shapes
 from hwflow.errors import RequestError
 from hwflow.recipe import Prune
 from hwflow.recipe.prune import STRUCTURED, Policy, Selection
 
 # Kinds of layers that regularizers weigh differently.
 KINDS = ("attention", "dense", "conv")
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 # Scores' first values, by method: all above their first threshold, 0.
 _STARTS = {"threshold": 1.0, "l0": 2.2}
 

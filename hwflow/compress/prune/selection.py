@@ -115,6 +115,9 @@ class Selector:
     def _keep_top(self, subject: Subject, scores: torch.Tensor, count: int) -> None:
         """Keep the `count` units of the highest scores, or as many as must stay."""
         count = max(self._rounded(subject, count), self.floors[id(subject)])
+        if count == subject.size:
+            subject.gates.keep.fill_(True)
+            return
         keep = torch.zeros(subject.size, dtype=torch.bool, device=scores.device)
         keep[scores.flatten().topk(count, sorted=False).indices] = True
         subject.gates.keep.copy_(keep.reshape(scores.shape))
@@ -232,14 +235,20 @@ def _local_allotment(pool: Pool) -> Allotment:
 
 
 def _global_allotment(scores: Sequence[torch.Tensor]) -> Allotment:
-    """As many units of each subject as are among the best of all."""
+    """As many units of each subject as are among the best of all; of equal ones the first."""
     everything = torch.cat([found.flatten() for found in scores])
-    sizes = torch.tensor([found.numel() for found in scores], device=everything.device)
-    owner = torch.repeat_interleave(torch.arange(len(scores), device=sizes.device), sizes)
 
     def allot(share: float) -> list[int]:
-        best = everything.topk(round(share * len(everything)), sorted=False).indices
-        counts: list[int] = torch.bincount(owner[best], minlength=len(scores)).tolist()
+        kept = round(share * len(everything))
+        if kept in (0, len(everything)):
+            return [found.numel() if kept else 0 for found in scores]
+        least = everything.kthvalue(len(everything) - kept + 1).values
+        counts = [int((found > least).sum()) for found in scores]
+        rest = kept - sum(counts)
+        for place, found in enumerate(scores):
+            equal = min(rest, int((found == least).sum()))
+            counts[place] += equal
+            rest -= equal
         return counts
 
     return allot

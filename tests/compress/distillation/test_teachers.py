@@ -307,5 +307,5 @@ def test_every_stage_learns_from_teachers_and_repeats_itself(data, tmp_path, kin
 
 def test_a_diverged_teacher_is_said(data, tmp_path):
     teacher = trained(optimizer="sgd", learning_rate=1e30)
-    with pytest.raises(HwflowError, match="training diverged"):
+    with pytest.raises(HwflowError, match="teacher 0: training diverged"):
         load_teachers(distillation(teacher), context(data, tmp_path))

@@ -104,8 +104,15 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize("granularity", ["element", "neuron"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("method", "granularity"),
+    [
+        ("threshold", "element"),
+        ("sigmoid_threshold", "neuron"),
+        ("l0", "element"),
+        ("l0", "neuron"),
+    ],
+)
 def test_thresholds_and_gates_prune_what_the_scores_say(
     data, trained, tmp_path, method, granularity
 ):
