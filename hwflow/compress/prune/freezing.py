@@ -43,7 +43,7 @@ def frozen(model: nn.Module, patterns: Sequence[str]) -> Iterator[Still]:
     Raises:
         RequestError: a pattern matches no layer with parameters.
     """
-    names = frozen_names(model, patterns)
+    names = layers_matched(model, patterns, "freeze")
     layers = [model.get_submodule(name) for name in sorted(names)]
     learnt = [p for layer in layers for p in layer.parameters() if p.requires_grad]
     for parameter in learnt:
@@ -55,8 +55,13 @@ def frozen(model: nn.Module, patterns: Sequence[str]) -> Iterator[Still]:
             parameter.requires_grad_(True)
 
 
-def frozen_names(model: nn.Module, patterns: Sequence[str]) -> set[str]:
+def layers_matched(model: nn.Module, patterns: Sequence[str], where: str) -> set[str]:
     """Names of the layers, of those that have parameters of their own, that patterns match.
+
+    Args:
+        model: network.
+        patterns: regular expressions.
+        where: they stand in the recipe, in messages.
 
     Raises:
         RequestError: one matches none.
@@ -66,4 +71,4 @@ def frozen_names(model: nn.Module, patterns: Sequence[str]) -> set[str]:
         for name, module in model.named_modules()
         if name and next(module.parameters(recurse=False), None) is not None
     ]
-    return {name for pattern in patterns for name in matched(pattern, names, "freeze")}
+    return {name for pattern in patterns for name in matched(pattern, names, where)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from hwflow.compress.prune.coupling import Group, Member, find_coupling, find_groups
-from hwflow.compress.prune.freezing import frozen_names
+from hwflow.compress.prune.freezing import layers_matched
 from hwflow.compress.prune.gates import Gates, HardConcreteGates
 from hwflow.compress.prune.masks import TileMask, UnitMask
 from hwflow.compress.prune.patterns import OFFERED, matched
@@ -86,42 +86,72 @@ def make_plan(model: nn.Module, settings: Prune, shape: tuple[int, ...]) -> Plan
         RequestError: a pattern that matches nothing, nothing to prune, a block, N of M or unit that
             does not fit.
     """
-    layers = prunable_layers(model)
-    frozen = frozen_names(model, settings.freeze)
-    skipped = {n for pattern in settings.skip for n in matched(pattern, layers, "skip")}
-    left = {name: layer for name, layer in layers.items() if name not in frozen | skipped}
-    last = layer_shapes(model, shape)[-1].name
-    found: dict[str, list[Group]] = {}
-    pools: list[tuple[Subject, ...]] = []
-    taken: set[str] = set()
-    for place, policy in enumerate((*settings.policies, None)):
-        chosen = settings.selection(policy)
-        if chosen.granularity in STRUCTURED:
-            kind = chosen.granularity
-            if kind not in found:
-                found[kind] = find_groups(model, shape, kind, settings.unit)
-            groups = _groups(found[kind], frozen, skipped)
-            names = _of_policy(policy, place, [group.name for group in groups])
-            pool = [
-                _group_subject(group, model, chosen, settings)
-                for group in groups
-                if group.name in names - taken
-            ]
-        else:
-            names = _of_policy(policy, place, left)
-            # The rows of the last layer are the classes.
-            spared = {last} if chosen.granularity == "row" else set()
-            pool = [
-                _layer_subject(name, layer, model, chosen, settings)
-                for name, layer in left.items()
-                if name in names - taken - spared
-            ]
-        taken |= names
-        pools.append(tuple(pool))
+    finder = _Finder(model, settings, shape)
+    pools = [
+        finder.pool(settings.selection(policy), policy, f"policies.{place}.layers")
+        for place, policy in enumerate((*settings.policies, None))
+    ]
     plan = Plan(tuple(pool for pool in pools if pool))
     if not plan.subjects:
         raise _nothing(model, settings, shape)
     return plan
+
+
+class _Finder:
+    """Finds the subjects of one policy after the other; what one took, later ones leave."""
+
+    def __init__(self, model: nn.Module, settings: Prune, shape: tuple[int, ...]) -> None:
+        self.model, self.settings, self.shape = model, settings, shape
+        self.frozen = layers_matched(model, settings.freeze, "freeze")
+        self.taken = layers_matched(model, settings.skip, "skip")
+        self.last = layer_shapes(model, shape)[-1].name
+        self.groups: dict[str, list[Group]] = {}
+
+    def pool(self, chosen: Selection, policy: Policy | None, where: str) -> tuple[Subject, ...]:
+        """The subjects of a policy; None: of what is left."""
+        find = self._coupled if chosen.granularity in STRUCTURED else self._single
+        return tuple(find(chosen, policy, where))
+
+    def _coupled(self, chosen: Selection, policy: Policy | None, where: str) -> list[Subject]:
+        """Groups, any of whose layers that make the units a policy matches."""
+        kind = chosen.granularity
+        if kind not in self.groups:
+            self.groups[kind] = find_groups(self.model, self.shape, kind, self.settings.unit)
+        groups = [
+            group
+            for group in self.groups[kind]
+            if not any(member.layer in self.frozen for member in group.members)
+        ]
+        names = _of_policy(policy, [n for group in groups for n in makers(group)], where)
+        pool = []
+        for group in groups:
+            made_by = makers(group)
+            if names.isdisjoint(made_by) or not self.taken.isdisjoint(made_by):
+                continue
+            self.taken.update(made_by)
+            gates = _gates((group.size,), chosen, self.settings)
+            kind_of_layer = _kind(self.model, group.name)
+            pool.append(Subject(group.name, kind_of_layer, chosen, gates, group=group))
+        return pool
+
+    def _single(self, chosen: Selection, policy: Policy | None, where: str) -> list[Subject]:
+        """Layers that a policy matches."""
+        layers = prunable_layers(self.model)
+        names = _of_policy(policy, [n for n in layers if n not in self.frozen], where)
+        # The rows of the last layer are the classes.
+        spared = {self.last} if chosen.granularity == "row" else set()
+        pool = [
+            _layer_subject(name, layers[name], self.model, chosen, self.settings)
+            for name in layers
+            if name in names - self.taken - spared
+        ]
+        self.taken |= names
+        return pool
+
+
+def makers(group: Group) -> list[str]:
+    """The layers whose outputs a group's units are."""
+    return list(dict.fromkeys(m.layer for m in group.members if m.dim == 0))
 
 
 def _nothing(model: nn.Module, settings: Prune, shape: tuple[int, ...]) -> RequestError:
@@ -133,7 +163,7 @@ def _nothing(model: nn.Module, settings: Prune, shape: tuple[int, ...]) -> Reque
     )
     if settings.granularity in STRUCTURED:
         alone = find_coupling(model, shape, settings.granularity).alone
-        listed = [f"{layer}: {reason}" for layer, reason in alone.items()][:OFFERED]
+        listed = [f"layer {layer} stays: {reason}" for layer, reason in alone.items()][:OFFERED]
         hint = "; ".join([hint, *listed])
     return RequestError(message, hint=hint)
 
@@ -195,26 +225,8 @@ def unit_places(found: Sequence[tuple[Gates, Member]], length: int) -> torch.Ten
     return places
 
 
-def _of_policy(
-    policy: Policy | None, place: int, names: Sequence[str] | Mapping[str, object]
-) -> set[str]:
-    if policy is None:
-        return set(names)
-    return matched(policy.layers, names, f"policies.{place}.layers")
-
-
-def _groups(found: Sequence[Group], frozen: set[str], skipped: set[str]) -> list[Group]:
-    """Groups that may be pruned."""
-    return [
-        group
-        for group in found
-        if group.name not in skipped and not any(member.layer in frozen for member in group.members)
-    ]
-
-
-def _group_subject(group: Group, model: nn.Module, chosen: Selection, settings: Prune) -> Subject:
-    gates = _gates((group.size,), chosen, settings)
-    return Subject(group.name, _kind(model, group.name), chosen, gates, group=group)
+def _of_policy(policy: Policy | None, names: Sequence[str], where: str) -> set[str]:
+    return set(names) if policy is None else matched(policy.layers, names, where)
 
 
 def _layer_subject(

@@ -10,6 +10,7 @@ from hwflow.compress.prune.plan import make_plan
 from hwflow.costs import Target
 from hwflow.errors import RequestError
 from hwflow.recipe import Decompose, Prune, Train
+from hwflow.recipe.order import first_misplaced
 
 SHAPE = (3, 8, 8)
 
@@ -91,6 +92,43 @@ def test_rows_of_the_last_layer_are_classes_and_stay():
     assert "fc2" in [s.name for s in plan(granularity="column").subjects]
 
 
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.inner = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        self.outer, self.fc = nn.Conv2d(8, 8, 3, padding=1), nn.Linear(8 * 64, 10)
+
+    def forward(self, x):
+        x = self.stem(x)
+        x = x + self.outer(self.inner(x).relu())
+        return self.fc(x.flatten(1))
+
+
+def test_a_group_answers_to_the_name_of_each_layer_that_makes_its_units():
+    def names(**changes):
+        return [s.name for s in make_plan(Residual(), prune(**changes), SHAPE).subjects]
+
+    assert names() == ["stem", "inner"]
+    assert names(skip=["outer"]) == ["inner"]
+    assert names(skip=["inner"]) == ["stem"]
+    policy = {"layers": "outer", "granularity": "channel"}
+    assert names(granularity="element", policies=[policy]) == ["stem", "inner", "fc"]
+
+
+def test_zeros_here_and_there_are_not_trained_away_by_later_stages():
+    scattered = [
+        prune(granularity="element"),
+        prune(policies=[{"layers": "fc", "granularity": "block", "block": [2, 2]}]),
+    ]
+    for stage in scattered:
+        for later in (Train(kind="train"), Decompose(kind="decompose")):
+            misplaced = first_misplaced([Train(kind="train"), stage, later])
+            assert misplaced.index == 2
+            assert "loses their zeros" in misplaced.reason
+    assert "fill_epochs" in first_misplaced([scattered[0], Train(kind="train")]).remedy
+    assert first_misplaced([Train(kind="train"), prune(), Train(kind="train")]) is None
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -101,7 +139,10 @@ def test_rows_of_the_last_layer_are_classes_and_stay():
         ({"policies": [{"layers": "fc1"}]}, ["policies.0.layers: 'fc1' matches no layer", "conv1"]),
         ({"skip": ["conv3"]}, ["skip: 'conv3' matches no layer", "did you mean 'conv"]),
         ({"freeze": ["nrm1"]}, ["freeze: 'nrm1' matches no layer", "did you mean 'norm1'"]),
-        ({"skip": ["conv"]}, ["nothing to prune with granularity channel"]),
+        (
+            {"skip": ["conv"]},
+            ["nothing to prune with granularity channel", "take layers out of skip"],
+        ),
         ({"unit": 16}, ["unit of 16 leaves nothing to take out", "conv1, is 16 wide"]),
         (
             {"granularity": "block", "block": [16, 2]},

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from hwflow.compress.prune.gates import Gates
@@ -84,3 +85,22 @@ def test_steps_follow_the_schedule_and_evaluation_sees_its_end(tmp_path):
     assert set(evaluated) == {1.0}
     assert [p for p in seen if p != 1.0] == [p for p in shares if p != 1.0]
     assert set(scheduler.warmed_up) == {"1.weight", "1.bias"}
+
+
+def test_the_last_weights_can_be_left_instead_of_the_best(tmp_path):
+    data = load(Digits(name="digits"), 0)
+    ends = []
+
+    class Watcher(Callback):
+        def on_train_end(self, trainer, module):
+            ends.append(module.model[1].weight.detach().clone())
+
+    left = []
+    for last in (True, False):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+        settings = Optimization(epochs=6, learning_rate=0.3, schedule="constant")
+        train(model, settings, StageContext(data, 0, tmp_path), callbacks=[Watcher()], last=last)
+        left.append(model[1].weight.detach())
+    assert torch.equal(left[0], ends[0])
+    assert not torch.equal(left[1], ends[1])
