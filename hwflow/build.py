@@ -182,7 +182,8 @@ class Build:
         """
         from hwflow.compress import STAGES
         from hwflow.compress.distillation import check_teachers
-        from hwflow.costs import target_cycles
+        from hwflow.compress.prune import check_pruning
+        from hwflow.costs import recipe_target
 
         recipe = self.recipe
         vars(model)["sample_shape"] = data.shape  # Which pools see whole images follows from it.
@@ -191,7 +192,7 @@ class Build:
             stage.check(model, settings)
         named = list(zip(recipe.stage_names, recipe.stages, strict=True))
         check_teachers(named, model, data, self.loaded.base)
-        target_cycles(recipe.hardware, self.board)
+        check_pruning(recipe.stages, model, data.shape, recipe_target(recipe, self.board))
         if any(isinstance(stage, Quantize) for stage in self.recipe.stages):
             from hwflow.simulate.compile import check_compiler
 

@@ -1,6 +1,7 @@
 """Compression: one module a stage, all behind one interface."""
 
 from hwflow.compress.distill import DistillStage
+from hwflow.compress.prune import PruneStage
 from hwflow.compress.quantize import QuantizeStage
 from hwflow.compress.stage import (
     Stage,
@@ -12,7 +13,12 @@ from hwflow.compress.stage import (
 )
 from hwflow.compress.train import TrainStage
 
-STAGES = {"train": TrainStage(), "distill": DistillStage(), "quantize": QuantizeStage()}
+STAGES = {
+    "train": TrainStage(),
+    "prune": PruneStage(),
+    "distill": DistillStage(),
+    "quantize": QuantizeStage(),
+}
 
 __all__ = [
     "STAGES",
