@@ -1,5 +1,6 @@
 """Compression: one module a stage, all behind one interface."""
 
+from hwflow.compress.decompose import DecomposeStage
 from hwflow.compress.quantize import QuantizeStage
 from hwflow.compress.stage import (
     Stage,
@@ -11,7 +12,7 @@ from hwflow.compress.stage import (
 )
 from hwflow.compress.train import TrainStage
 
-STAGES = {"train": TrainStage(), "quantize": QuantizeStage()}
+STAGES = {"train": TrainStage(), "decompose": DecomposeStage(), "quantize": QuantizeStage()}
 
 __all__ = [
     "STAGES",
