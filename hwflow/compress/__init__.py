@@ -1,5 +1,6 @@
 """Compression: one module a stage, all behind one interface."""
 
+from hwflow.compress.decompose import DecomposeStage
 from hwflow.compress.distill import DistillStage
 from hwflow.compress.prune import PruneStage
 from hwflow.compress.quantize import QuantizeStage
@@ -17,6 +18,7 @@ STAGES = {
     "train": TrainStage(),
     "prune": PruneStage(),
     "distill": DistillStage(),
+    "decompose": DecomposeStage(),
     "quantize": QuantizeStage(),
 }
 
