@@ -113,15 +113,15 @@ def _params(shapes: list[LayerShape], target: Target) -> int:
 
 def _cycles(shapes: list[LayerShape], target: Target) -> int:
     """Layers work at the same time, each on another frame: the slowest counts."""
-    return max(layer_estimate(shape, target, target.bits).cycles for shape in shapes)
+    return max(layer_estimate(shape, target).cycles for shape in shapes)
 
 
 def _luts(shapes: list[LayerShape], target: Target) -> int:
-    return sum(layer_estimate(shape, target, target.bits).lut for shape in shapes)
+    return sum(layer_estimate(shape, target).lut for shape in shapes)
 
 
 def _bram18(shapes: list[LayerShape], target: Target) -> int:
-    return sum(layer_estimate(shape, target, target.bits).bram18 for shape in shapes)
+    return sum(layer_estimate(shape, target).bram18 for shape in shapes)
 
 
 _COUNTS: dict[str, Callable[..., int]] = {

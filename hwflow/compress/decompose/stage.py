@@ -18,8 +18,8 @@ from hwflow.compress.decompose.kernel import Dimensions
 from hwflow.compress.decompose.plan import Decomposition, in_parallel, plan_layer
 from hwflow.compress.decompose.refit import recalibrate, refit
 from hwflow.compress.decompose.replace import factor_layers, fill, put
-from hwflow.compress.stage import StageContext, StageOutcome
-from hwflow.compress.train import measure
+from hwflow.compress.distillation import objective_for
+from hwflow.compress.stage import StageContext, StageOutcome, measure
 from hwflow.compress.training import train
 from hwflow.costs import Target, layer_shapes
 from hwflow.data import Split
@@ -56,7 +56,8 @@ class DecomposeStage:
         structure: dict[str, Any],
     ) -> StageOutcome:
         untrained = measure(model, context)["validation_accuracy"]
-        train(model, settings, context)
+        objective = objective_for(settings.distillation, model, context)
+        train(model, settings, context, objective=objective)
         metrics = measure(model, context) | {
             "validation_accuracy_before_training": untrained,
             "decomposed_layers": float(len(structure["layers"])),
