@@ -7,9 +7,10 @@ between single channels; channels that are related, over any number of layers, a
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -28,6 +29,7 @@ from hwflow.compress.prune.groups import (
     prunable,
 )
 from hwflow.costs.layers import example_input
+from hwflow.errors import RequestError
 
 # One side of a layer; norms have but one, which counts as what they produce.
 Side = tuple[str, Literal["out", "in"]]
@@ -52,9 +54,13 @@ def coupled_channels(model: nn.Module, shape: tuple[int, ...]) -> Coupled:
     Args:
         model: float network without parametrizations.
         shape: of one sample.
+
+    Raises:
+        RequestError: torch-pruning can't follow them.
     """
     elements = _Elements(model)
-    _relate(elements, model, shape)
+    with _followed():
+        _relate(elements, model, shape)
     return _grouped(elements, model)
 
 
@@ -178,6 +184,19 @@ def _graph(model: nn.Module, shape: tuple[int, ...]) -> tuple[Any, dict[nn.Modul
         graph.build_dependency(model, example, forward, unwrapped_parameters=inputs, verbose=False)
     names = {module: name for name, module in model.named_modules()}
     return graph, names, source
+
+
+@contextlib.contextmanager
+def _followed() -> Iterator[None]:
+    """What torch-pruning raises of graphs that it was not made for is an error of the recipe."""
+    try:
+        yield
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, ValueError) as error:
+        raise RequestError(
+            "the network's channels can't be followed from layer to layer: torch-pruning stops with"
+            f" {type(error).__name__}: {error}",
+            hint="prune with granularity element, block, row or column",
+        ) from error
 
 
 def _side(dep: Any, names: dict[nn.Module, str], graph: Any) -> Side | None:

@@ -49,12 +49,14 @@ def exact_groups(
     Returns:
         The exact ones, and the others.
     """
-    probe, sample = _random_copy(model), _sample(model, shape)
-    if _same(probe, shape, groups, sample):
+    if not groups:
+        return [], []
+    sample = _sample(model, shape)
+    if _same(_random_copy(model), shape, groups, sample):
         return list(groups), []
     exact: list[Group] = []
     for group in groups:
-        if _same(probe, shape, [*exact, group], sample):
+        if _same(_random_copy(model), shape, [*exact, group], sample):
             exact.append(group)
     return exact, [group for group in groups if group not in exact]
 
@@ -62,13 +64,13 @@ def exact_groups(
 def _same(
     model: nn.Module, shape: tuple[int, ...], groups: Sequence[Group], sample: torch.Tensor
 ) -> bool:
-    masked = copy.deepcopy(model)
+    """Whether every other unit of groups can be taken out; the model's units are zeroed."""
     keep = {group.name: [i for i in range(group.size) if i % 2 == 0] for group in groups}
-    for group in groups:
-        zero_units(masked, group, range(1, group.size, 2))
     compact, _ = remove(model, shape, keep, groups)
+    for group in groups:
+        zero_units(model, group, range(1, group.size, 2))
     with torch.no_grad():
-        expected = masked(sample)
+        expected = model(sample)
         try:
             found = compact(sample)
         except (RuntimeError, ValueError, AssertionError):
@@ -85,20 +87,18 @@ def _random_copy(model: nn.Module) -> nn.Module:
     another: values as trained may be zero, or not be trained yet."""
     probe = copy.deepcopy(model).cpu().double().eval().requires_grad_(False)
     random = torch.Generator().manual_seed(0)
-
-    def normal(shape: torch.Size) -> torch.Tensor:
-        return torch.randn(shape, generator=random, dtype=torch.float64)
-
     for parameter in probe.parameters():
         if parameter.dim() >= 2:
-            parameter.copy_(normal(parameter.shape) * (2 / parameter[0].numel()) ** 0.5)
+            # Keeps the size of what passes through (He et al. 2015, section 2.2).
+            bound = (6 / max(1, parameter[0].numel())) ** 0.5
+            parameter.uniform_(-bound, bound, generator=random)
         else:
-            parameter.copy_(1 + 0.25 * normal(parameter.shape))
+            parameter.uniform_(0.5, 1.5, generator=random)
     for name, values in probe.named_buffers():
         if name.endswith("running_mean"):
-            values.copy_(0.25 * normal(values.shape))
+            values.uniform_(-0.5, 0.5, generator=random)
         elif name.endswith("running_var"):
-            values.copy_(0.5 + normal(values.shape).abs())
+            values.uniform_(0.5, 2, generator=random)
     return probe
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from hwflow.compress.prune.attention import HeadAttention, Projections, projections
 from hwflow.compress.prune.groups import CHANNEL_NORMS, CONVOLUTIONS, Group
-from hwflow.errors import RequestError
+from hwflow.errors import HwflowError, RequestError
 from hwflow.yaml_source import nearest
 
 # Of each layer's tensors, the places along each dimension that go.
@@ -58,7 +59,14 @@ def remove(
     Raises:
         RequestError: a group that there is not, units that it has not, none that stays, or rows or
             columns, which can only be masked.
+        HwflowError: the network still has parametrizations.
     """
+    for name, module in model.named_modules():
+        if parametrize.is_parametrized(module):
+            raise HwflowError(
+                f"layer {name} has parametrizations, so that its parameters are no parameters",
+                hint="resolve them before units are taken out",
+            )
     chosen = _chosen(keep, groups)
     gone = _gone(model, chosen)
     state = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,9 +13,9 @@ from torch import nn
 
 from hwflow.compress.prune.attention import HeadAttention
 from hwflow.compress.prune.coupling import Group, find_coupling, find_groups
-from hwflow.compress.prune.exactness import zero_units
+from hwflow.compress.prune.exactness import exact_groups, zero_units
 from hwflow.compress.prune.removal import multiple, rebuild, remove
-from hwflow.errors import RequestError
+from hwflow.errors import HwflowError, RequestError
 from tests.compress.prune.networks import IMAGE, NETWORKS, TOKENS, Tokens, plain, residual
 
 GRANULARITIES = ("channel", "neuron", "head")
@@ -160,7 +161,7 @@ def test_branches_that_are_added_share_a_group() -> None:
 
 def test_concatenated_channels_are_found_behind_those_before_them() -> None:
     model, shape = trained("dense", 0)
-    group = next(g for g in find_groups(model, shape, "channel", 8) if g.name == "1.conv")
+    group = next(g for g in find_groups(model, shape, "channel", 4) if g.name == "1.conv")
     read = {m.layer: m.index for m in group.members if m.dim == 1}
     assert read == {layer: tuple((11 + i,) for i in range(8)) for layer in ("2.conv", "5")}
 
@@ -214,7 +215,7 @@ def test_attention_with_all_its_heads_is_torchs(batch_first: bool, average: bool
     padding[1, 4:] = True
     for mask in (torch.rand(5, 7) < 0.2, torch.randn(12, 5, 7)):
         options = {
-            "key_padding_mask": padding,
+            "key_padding_mask": padding if mask.dtype == torch.bool else padding.float() * -1e9,
             "attn_mask": mask,
             "average_attn_weights": average,
         }
@@ -259,11 +260,7 @@ def test_units_that_are_several_channels_wide_make_multiples_sooner() -> None:
     assert (whole.width, whole.step(8)) == (4, 2)
     kept = multiple(whole.size, 3, whole.step(8))
     compact, _ = remove(separable, image, {"10": list(range(kept))}, [whole])
-    assert all(
-        width % 8 == 0
-        for name in ("10", "12")
-        for width in (compact.get_submodule(name).out_channels,)  # type: ignore[operator]
-    )
+    assert [compact.get_submodule(name).out_channels for name in ("10", "12")] == [16, 32]
 
 
 def test_widths_that_can_not_shrink_to_multiples_are_no_groups() -> None:
@@ -372,7 +369,7 @@ def test_torchvisions_resnet18() -> None:
     inputs = torch.randn(2, *shape)
     with torch.no_grad():
         expected = masked(model, groups, keep)(inputs)
-        assert (compact(inputs) - expected).abs().max() <= 1e-5 * expected.abs().max()
+        assert (compact(inputs) - expected).abs().max() <= 1e-5
     assert parameters(compact) < parameters(model) / 4
 
 
@@ -393,4 +390,34 @@ def test_frozen_layers_stay_frozen() -> None:
     assert not next(attention.parameters()).requires_grad
     compact, _ = remove(model, TOKENS, {groups[0].name: [0]}, groups)
     shrunk = compact.get_submodule(groups[0].name)
-    assert not shrunk.weight.requires_grad  # type: ignore[union-attr]
+    assert isinstance(shrunk, nn.Linear)
+    assert shrunk.out_features == 8
+    assert not shrunk.weight.requires_grad
+
+
+def test_networks_that_can_not_be_followed_are_an_error_of_the_recipe() -> None:
+    from torchvision import models
+
+    shuffling = models.get_model("shufflenet_v2_x0_5", weights=None)
+    with pytest.raises(RequestError, match="channels can't be followed"):
+        find_groups(shuffling, (3, 64, 64), "channel", 8)
+
+
+def test_masks_must_be_resolved_first() -> None:
+    model, shape = trained("plain", 0)
+    groups = find_groups(model, shape, "channel", 8)
+    nn.utils.parametrizations.weight_norm(model.get_submodule("4"))
+    with pytest.raises(HwflowError, match="layer 4 has parametrizations"):
+        remove(model, shape, {"0": [0]}, groups)
+
+
+def test_a_group_with_another_channels_slices_is_not_believed() -> None:
+    model, shape = trained("plain", 0)
+    groups = find_groups(model, shape, "channel", 8)
+    right = groups[1]
+    read = right.members[-1]
+    assert (read.layer, read.dim) == ("8", 1)
+    shifted = replace(read, index=(*read.index[1:], read.index[0]))
+    wrong = replace(right, members=(*right.members[:-1], shifted))
+    assert exact_groups(model, shape, groups) == (groups, [])
+    assert exact_groups(model, shape, [groups[0], wrong]) == ([groups[0]], [wrong])
