@@ -182,7 +182,8 @@ class Build:
         """
         from hwflow.compress import STAGES
         from hwflow.compress.distillation import check_teachers
-        from hwflow.costs import target_cycles
+        from hwflow.compress.prune import check_pruning
+        from hwflow.costs import recipe_target
 
         recipe = self.recipe
         vars(model)["sample_shape"] = data.shape  # Which pools see whole images follows from it.
@@ -191,7 +192,7 @@ class Build:
             stage.check(model, settings)
         named = list(zip(recipe.stage_names, recipe.stages, strict=True))
         check_teachers(named, model, data, self.loaded.base)
-        target_cycles(recipe.hardware, self.board)
+        check_pruning(recipe.stages, model, data.shape, recipe_target(recipe, self.board))
         if any(isinstance(stage, Quantize) for stage in self.recipe.stages):
             from hwflow.simulate.compile import check_compiler
 
@@ -228,14 +229,13 @@ class Build:
 
     def _export(self, folder: Path, context: Context) -> dict[str, Any]:
         from hwflow.compress.quantize import why_not_lowered
-        from hwflow.costs.layers import example_input
         from hwflow.exchange import check_agreement, export
 
         data = self.data()
         model = self.network(data, len(self.recipe.stages))
         exported = export(model, data.shape, folder)
         inputs = data.floats(data.validation)[:AGREEMENT_SAMPLES]
-        why = why_not_lowered(model, self._quantization(), example_input(model, data.shape))
+        why = why_not_lowered(model, self._quantization(), data.shape)
         agreement = check_agreement(model, exported, inputs, hardware=why is None)
         facts = {
             **asdict(agreement),
