@@ -84,7 +84,7 @@ class QuantizeStage:
         torch.manual_seed(context.seed)
         quantized = self.rebuild(model, settings, structure)
         if post_training is not None:
-            post_train(quantized, post_training, context)
+            post_train(quantized, None if form == "own" else model, post_training, context)
         self._train(quantized, settings, context)
         check_accumulators(quantized.eval(), context.data.shape)
         return StageOutcome(quantized, measure(quantized, context), structure)
