@@ -26,7 +26,7 @@ def models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def is_discriminator(name: str, annotation: Any) -> bool:
-    return name in {"kind", "name"} and get_origin(annotation) is Literal
+    return name in {"by", "kind", "name"} and get_origin(annotation) is Literal
 
 
 def options(root: type[BaseModel]) -> dict[str, tuple[str, Any]]:
