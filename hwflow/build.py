@@ -228,14 +228,13 @@ class Build:
 
     def _export(self, folder: Path, context: Context) -> dict[str, Any]:
         from hwflow.compress.quantize import why_not_lowered
-        from hwflow.costs.layers import example_input
         from hwflow.exchange import check_agreement, export
 
         data = self.data()
         model = self.network(data, len(self.recipe.stages))
         exported = export(model, data.shape, folder)
         inputs = data.floats(data.validation)[:AGREEMENT_SAMPLES]
-        why = why_not_lowered(model, self._quantization(), example_input(model, data.shape))
+        why = why_not_lowered(model, self._quantization(), data.shape)
         agreement = check_agreement(model, exported, inputs, hardware=why is None)
         facts = {
             **asdict(agreement),

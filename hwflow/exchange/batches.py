@@ -35,9 +35,7 @@ def fits_batches(model: onnx.ModelProto) -> bool:
     return True
 
 
-def _by_sample(
-    node: onnx.NodeProto, fixed: set[str], values: dict[str, onnx.TensorProto]
-) -> bool:
+def _by_sample(node: onnx.NodeProto, fixed: set[str], values: dict[str, onnx.TensorProto]) -> bool:
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     if node.op_type == "Transpose":
         return attributes.get("perm", [1])[0] == 0

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from brevitas.graph.calibrate import bias_correction_mode, calibration_mode
 from brevitas.graph.gptq import gptq_mode
+from brevitas.nn.mixin.base import QuantRecurrentLayerMixin
 from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from torch import fx, nn
 
@@ -82,8 +83,12 @@ def correct_biases(model: nn.Module, batches: Sequence[torch.Tensor]) -> None:
     """Add to each layer's bias the mean error of its quantized output (Nagel et al. 2019, section
     4.2); where it has none, to the batch norm behind it.
 
-    Layers with neither stay as they are: a bias would be one more thing for hardware to add.
+    Layers with neither stay as they are: a bias would be one more thing for hardware to add. So
+    do networks with recurrent layers: errors are measured without quantizers of outputs, and
+    without theirs, the biases of recurrent layers have no scale.
     """
+    if any(isinstance(module, QuantRecurrentLayerMixin) for module in model.modules()):
+        return
     named = dict(model.named_modules())
     bare = [
         name
