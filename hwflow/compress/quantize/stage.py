@@ -16,7 +16,7 @@ from hwflow.compress.quantize.inputs import input_structure
 from hwflow.compress.quantize.layerwise import quantize_layers
 from hwflow.compress.quantize.learned_bits import BitsInRange, FewerBits, parameter_groups
 from hwflow.compress.quantize.lint import violations
-from hwflow.compress.quantize.tracing import made_of_brevitas, trace
+from hwflow.compress.quantize.tracing import made_of_brevitas, never_hardware, trace
 from hwflow.compress.stage import StageContext, StageOutcome, measure
 from hwflow.compress.training import Objective, train
 from hwflow.errors import RequestError
@@ -48,6 +48,8 @@ class QuantizeStage:
     def check(self, model: nn.Module, settings: Quantize) -> None:
         """Find out what can't be quantized, or what hardware does not take, before any training.
 
+        A network with layers that FINN can never take is for export: of that no mistake is made.
+
         Args:
             model: not quantized; or made of Brevitas layers. An attribute `sample_shape` tells the
                 shape of one sample, without which sizes of images are not known.
@@ -58,7 +60,7 @@ class QuantizeStage:
         """
         shape = getattr(model, "sample_shape", None)
         form = _form(model, settings)
-        if settings.target == "export":
+        if settings.target == "export" or never_hardware(model) is not None:
             if form == "graph":
                 quantize_network(model, settings, {**_ANY_INPUT, "shape": shape})
             elif form == "layers":
@@ -75,6 +77,9 @@ class QuantizeStage:
         post_training = settings.post_training
         if post_training is None and settings.epochs == 0:
             post_training = PostTraining()
+        never = never_hardware(model)
+        if never is not None:
+            context.note(f"the build will end after export: {never}", None)
         form = _form(model, settings)
         structure: dict[str, Any] = {"form": form, "shape": list(context.data.shape)}
         if form == "graph":
@@ -142,7 +147,7 @@ def _form(model: nn.Module, settings: Quantize) -> str:
     try:
         trace(model)
     except RequestError:
-        if settings.target == "hardware":
+        if settings.target == "hardware" and never_hardware(model) is None:
             raise
         if moves or settings.accumulator_bits is not None:
             raise
