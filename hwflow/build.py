@@ -36,7 +36,6 @@ AGREEMENT_SAMPLES = 256
 NETLIST_FRAMES = 20
 # A board that FINN's estimates exceed by this factor is not worth hours of synthesis.
 HOPELESS = 2.0
-REFERENCE = ("exchange/reference", "exchange/images", "exchange/values")
 LOWERING = ("finn-plus", "qonnx", "onnx")
 
 
@@ -97,9 +96,9 @@ class Build:
                 "export",
                 "export",
                 self._export,
-                settings=origin(self),
+                settings=[origin(self), self._quantization().target],
                 after=tuple(recipe.stage_names),
-                rooms=("exchange", "compress", "networks", "data"),
+                rooms=("exchange", "compress", "costs", "networks", "data"),
                 distributions=("brevitas", "qonnx", "onnx", "onnxruntime", "torch"),
             )
         )
@@ -110,7 +109,7 @@ class Build:
                 self._dataflow,
                 settings=[hardware, board, self._folding(), data_settings(self)],
                 after=("export",),
-                rooms=("dataflow", "costs", "kernels", *REFERENCE, "data"),
+                rooms=("dataflow", "costs", "kernels", "exchange/reference", "data"),
                 distributions=LOWERING,
             ),
             Step(
@@ -162,6 +161,10 @@ class Build:
 
     # ------------------------------------------------------------------- what steps depend on
 
+    def _quantization(self) -> Quantize:
+        """The stage that makes the network one that can be exported."""
+        return next(stage for stage in self.recipe.stages if isinstance(stage, Quantize))
+
     def _folding(self) -> Any:
         folding = self.recipe.hardware.folding
         return None if folding is None else content_hash(self.loaded.base / folding)
@@ -179,17 +182,17 @@ class Build:
         """
         from hwflow.compress import STAGES
         from hwflow.compress.distillation import check_teachers
-        from hwflow.costs import target_cycles
+        from hwflow.compress.prune import check_pruning
+        from hwflow.costs import recipe_target
 
         recipe = self.recipe
-        told: Any = model  # Sizes of images, by which stages judge pools.
-        told.sample_shape = data.shape
+        vars(model)["sample_shape"] = data.shape  # Which pools see whole images follows from it.
         for settings in recipe.stages:
             stage: Any = STAGES[settings.kind]
             stage.check(model, settings)
         named = list(zip(recipe.stage_names, recipe.stages, strict=True))
         check_teachers(named, model, data, self.loaded.base)
-        target_cycles(recipe.hardware, self.board)
+        check_pruning(recipe.stages, model, data.shape, recipe_target(recipe, self.board))
         if any(isinstance(stage, Quantize) for stage in self.recipe.stages):
             from hwflow.simulate.compile import check_compiler
 
@@ -225,27 +228,21 @@ class Build:
         return model
 
     def _export(self, folder: Path, context: Context) -> dict[str, Any]:
-        from hwflow.compress.quantize.lowering import why_not_lowered
+        from hwflow.compress.quantize import why_not_lowered
         from hwflow.exchange import check_agreement, export
 
         data = self.data()
         model = self.network(data, len(self.recipe.stages))
-        (settings,) = (s for s in self.recipe.stages if isinstance(s, Quantize))
-        reason = why_not_lowered(model, settings, data.shape)
         exported = export(model, data.shape, folder)
-        if exported.qonnx is None and reason is None:
-            raise HwflowError(
-                f"the network can't be exported to QONNX: {exported.qonnx_skipped}",
-                hint="its forward must be exportable to ONNX",
-            )
         inputs = data.floats(data.validation)[:AGREEMENT_SAMPLES]
-        agreement = check_agreement(model, exported, inputs, hardware=reason is None)
-        return {
+        why = why_not_lowered(model, self._quantization(), data.shape)
+        agreement = check_agreement(model, exported, inputs, hardware=why is None)
+        facts = {
             **asdict(agreement),
             "qonnx_skipped": exported.qonnx_skipped,
             "qcdq_skipped": exported.qcdq_skipped,
-            **({} if reason is None else {ENDS: reason}),
         }
+        return facts if why is None else {**facts, ENDS: why}
 
     def _dataflow(self, folder: Path, context: Context) -> dict[str, Any]:
         from hwflow.dataflow.lower import lower

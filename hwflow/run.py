@@ -121,8 +121,6 @@ def finished_steps(build: Build) -> dict[str, StepRecord]:
         if record is None:
             break
         records[step.name] = record
-        if ENDS in record.facts:
-            break
     return records
 
 
@@ -183,6 +181,12 @@ def verify_run(
     """
     build = reopen(run_dir)
     records = finished_steps(build)
+    ended = next((r.facts[ENDS] for r in records.values() if r.facts.get(ENDS)), None)
+    if ended is not None:
+        raise RequestError(
+            f"{run_dir} holds no accelerator: its build ended after export, because {ended}",
+            hint="the report says how far the exported files agree with the trained network",
+        )
     if "rtl" not in records:
         raise RequestError(f"{run_dir} holds no finished RTL", hint="build it first")
     begin, started = time.monotonic(), load_report(run_dir).started

@@ -173,6 +173,7 @@ def train(
     objective: Objective = cross_entropy,
     groups: Sequence[dict[str, Any]] | None = None,
     callbacks: Sequence[Callback] = (),
+    last: bool = False,
 ) -> None:
     """Train a network in place, and leave it with the weights that did best on validation.
 
@@ -186,6 +187,7 @@ def train(
         objective: what is minimised.
         groups: parameter groups of the optimizer; default: all parameters.
         callbacks: Lightning callbacks, for what changes from step to step.
+        last: leave the last weights instead of the best.
 
     Raises:
         HwflowError: the loss or a weight is no longer finite, or memory does not suffice.
@@ -225,8 +227,10 @@ def train(
         )
         with _threads(model, settings.batch_size), memory_errors(settings.batch_size):
             _fit(trainer, classifier, batches, validation)
-    state = torch.load(best.best_model_path, weights_only=True, map_location="cpu")["state_dict"]
-    classifier.cpu().load_state_dict(state)
+    classifier.cpu()
+    if not last:
+        kept = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
+        classifier.load_state_dict(kept["state_dict"])
     model.eval()
 
 

@@ -23,7 +23,7 @@ _BY_SAMPLE = frozenset(
 def fits_batches(model: onnx.ModelProto) -> bool:
     """Whether a file made for one sample computes the same of each of several.
 
-    Attention, and recurrent layers that put the sequence first, move samples about.
+    Attention and unrolled recurrent layers move samples about, or have a first state for each.
     """
     values = {tensor.name: tensor for tensor in model.graph.initializer}
     fixed = set(values)  # what does not depend on the input
@@ -41,12 +41,8 @@ def _by_sample(node: onnx.NodeProto, fixed: set[str], values: dict[str, onnx.Ten
         return attributes.get("perm", [1])[0] == 0
     if node.op_type == "MatMul":
         return node.input[1] in fixed
-    if node.op_type in {"Concat", "Split", "Gather"}:
-        return attributes.get("axis", 0) != 0
-    if node.op_type in {"Squeeze", "Unsqueeze", "Slice"}:
-        place = 3 if node.op_type == "Slice" else 1
-        axes = values.get(node.input[place]) if len(node.input) > place else None
-        return axes is not None and not np.any(numpy_helper.to_array(axes) == 0)
+    if node.op_type == "Concat":
+        return attributes["axis"] != 0
     if node.op_type == "Reshape":
         shape = values.get(node.input[1])
         return shape is not None and numpy_helper.to_array(shape)[0] in (-1, 0, 1)

@@ -40,20 +40,7 @@ def build_user_network(
             f"network.python: {spec.python} returned {type(network).__name__}, no torch.nn.Module",
             hint="return the network",
         )
-    keep_one_cell(network)
     return network
-
-
-def keep_one_cell(network: nn.Module) -> None:
-    """Let recurrent layers of Brevitas run as they are: on their first run they would make a second
-    cell of the same quantizers, which no checkpoint knows."""
-    if "brevitas.nn" not in sys.modules:  # The user's file has none.
-        return
-    from brevitas.nn.mixin.base import QuantRecurrentLayerMixin
-
-    for module in network.modules():
-        if isinstance(module, QuantRecurrentLayerMixin):
-            module.fast_mode = False
 
 
 def _import(path: Path) -> Any:

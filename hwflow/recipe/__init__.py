@@ -37,11 +37,11 @@ class Recipe(Section):
         " training on the same splits; the report gives mean and confidence interval. Hardware is"
         " built from the first.",
     )
-    data: DataSpec
-    network: NetworkSpec
+    data: DataSpec = Field(description="Samples, their labels, and how they are split.")
+    network: NetworkSpec = Field(description="The network, before any stage.")
     stages: tuple[StageSpec, ...] = Field(min_length=1, description="Compression, in order.")
-    hardware: Hardware = Hardware()
-    verify: Verify = Verify()
+    hardware: Hardware = Field(Hardware(), description="The accelerator.")
+    verify: Verify = Field(Verify(), description="How far it is verified.")
 
     @property
     def stage_names(self) -> list[str]:

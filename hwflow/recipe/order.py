@@ -10,8 +10,8 @@ from hwflow.errors import RequestError
 from hwflow.recipe.optimization import Optimization
 from hwflow.yaml_source import nearest
 
-# Zeros here and there, which a product of factors does not keep.
-SCATTERED = frozenset({"element", "block", "2:4"})
+# Granularities of pruning that leave zeros in weights, where others take units out.
+SCATTERED = frozenset({"element", "block", "n_of_m", "row", "column"})
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,14 @@ def _problem(
     if kind == "decompose" and any(_scatters(stage) for stage in stages[:index]):
         return (
             "pruning of scattered weights loses their zeros: a product of factors has none",
-            "prune channels, rows or neurons, or leave decompose out",
+            "prune channels, heads or neurons, or leave decompose out",
+        )
+    trains = kind in {"train", "distill"} or (kind == "quantize" and stages[index].epochs > 0)
+    if trains and any(_scatters(stage) for stage in stages[:index]):
+        return (
+            "pruning of scattered weights loses their zeros: training moves them",
+            "use the prune stage's own fill_epochs and distillation, which keep zeros"
+            + (", and quantize with epochs: 0" if kind == "quantize" else ""),
         )
     if kind == "train" and before and before[-1] == "train":
         return "train does the same again", "raise the epochs of one of them"
@@ -65,7 +72,8 @@ def _problem(
 
 
 def _scatters(stage: Optimization) -> bool:
-    return getattr(stage, "granularity", None) in SCATTERED
+    policies = getattr(stage, "policies", ())
+    return any(getattr(part, "granularity", None) in SCATTERED for part in (stage, *policies))
 
 
 def earlier_stage(asked: str, names: Iterable[str], where: str) -> str:

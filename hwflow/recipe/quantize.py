@@ -64,6 +64,14 @@ class PostTraining(Section):
     scales of activations are calibrated, and errors that quantizing weights makes are reduced."""
 
     samples: int = Field(1024, ge=1, description="Training samples that are looked at.")
+    statistics: Literal["percentile", "max"] = Field(
+        "percentile",
+        description="What of a batch's absolute activations a scale reaches up to; the mean over"
+        " batches counts.",
+    )
+    percentile: float = Field(
+        99.999, ge=50, le=100, description="Which percentile that is; what is above saturates."
+    )
     equalize: bool = Field(
         False,
         description="Scale channels so that the weights before and behind an activation span equal"
@@ -72,16 +80,19 @@ class PostTraining(Section):
     bias_correction: bool = Field(
         True,
         description="Take out the mean error that quantization makes in a layer's output (Nagel"
-        " 2019, section 4.2).",
+        " 2019, section 4.2), by its bias or by the batch norm behind it.",
     )
     rounding: Literal["nearest", "gptq", "learned"] = Field(
         "nearest",
         description="How weights are rounded: to the nearest code, one after the other with the"
-        " error made up for by the others (GPTQ, Frantar 2022), or up or down as learned (AdaRound,"
-        " Nagel 2020).",
+        " error made up for by the others (GPTQ, Frantar 2022; not those of transposed"
+        " convolutions), or up or down as learned (AdaRound, Nagel 2020; not those inside"
+        " attention).",
     )
-    steps: int = Field(500, ge=1, description="Steps of learned rounding, for each layer.")
-    learning_rate: float = Field(1e-2, gt=0, description="Learning rate of learned rounding.")
+    steps: int = Field(
+        500, ge=1, le=1_000_000, description="Steps of learned rounding, for each layer."
+    )
+    learning_rate: float = Field(1e-2, gt=0, le=1, description="Learning rate of learned rounding.")
 
 
 class LearnedBits(Section):
@@ -167,10 +178,12 @@ class Quantize(Training):
                 problems.append(f"{name} is for integers; {self.format} says the bits itself")
         if self.layers or self.accumulator_bits is not None or self.learned_bits is not None:
             problems.append("layers, accumulator_bits and learned_bits are for integers")
+        if self.rounding == "learned":
+            problems.append("learned rounding is for integers; gptq rounds minifloats too")
         return problems
 
     def _of_weights(self) -> list[str]:
-        rounding = self.post_training.rounding if self.post_training is not None else "nearest"
+        rounding = self.rounding
         every = [self.weight_bits, *(p.weight_bits for p in self.layers if p.weight_bits)]
         few = [bits for bits in every if bits in (1, "ternary")]
         bounded = self.accumulator_bits is not None or any(
@@ -206,3 +219,13 @@ class Quantize(Training):
     def _has_binary_inputs(self) -> bool:
         bits = (self.activation_bits, self.signed_bits, self.pool_bits, self.input_bits)
         return 1 in (*bits, *(policy.activation_bits for policy in self.layers))
+
+    @property
+    def rounding(self) -> str:
+        """How weights are rounded before training."""
+        return "nearest" if self.post_training is None else self.post_training.rounding
+
+    @property
+    def negative_bits(self) -> int:
+        """Bits of activations that can be negative."""
+        return self.activation_bits if self.signed_bits is None else self.signed_bits

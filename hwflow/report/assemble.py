@@ -72,8 +72,8 @@ def assemble(
         network=network_name(recipe.network),
         data=recipe.data.name,
         problem=problem,
-        ended=facts.get("export", {}).get(ENDS),
         stages=_stages(recipe, board, records),
+        ended=next((found[ENDS] for found in facts.values() if found.get(ENDS)), None),
         exchange=_exchange(facts["export"]) if "export" in facts else None,
         hardware=_hardware(recipe, board, facts, design) if design is not None else None,
         verification=_verification(facts) if "sim" in facts else None,
@@ -86,7 +86,7 @@ def assemble(
 
 
 def _exchange(facts: Mapping[str, Any]) -> Exchange:
-    return Exchange(**{key: value for key, value in facts.items() if key != ENDS})
+    return Exchange(**{name: value for name, value in facts.items() if name != ENDS})
 
 
 def _stages(recipe: Recipe, board: Board, records: Mapping[str, StepRecord]) -> list[Stage]:

@@ -187,8 +187,8 @@ class Verification(_Part):
 
 
 class Exchange(_Part):
-    """How far the exported files, and the float64 reference, agree with the trained network
-    (logits); or why there is no such file."""
+    """How far the exported files agree with the trained network (logits), or why there is none;
+    `reference_max_abs` is of the float64 reference, where that knows all operations."""
 
     samples: int
     undecided: int
@@ -223,7 +223,7 @@ class Report(_Part):
         started: date and time of the last `hwflow build`.
         seconds: that the steps took, each when it last ran.
         problem: what the build failed of.
-        ended: why it was done before hardware, if it was.
+        ended: why it is complete without an accelerator.
     """
 
     schema_: Literal[1] = Field(1, alias="schema")

@@ -53,7 +53,7 @@ def verdict(report: Report) -> str:
     if report.problem:
         return "failed"
     if report.ended:
-        return "exported"
+        return "ended after export"
     if report.verification is None:
         return "not verified"
     return "verified" if report.verification.passed else "mismatch"
@@ -86,8 +86,8 @@ def to_csv(reports: Sequence[Report]) -> str:
 
 
 def to_markdown(reports: Sequence[Report]) -> str:
-    """One line a run, as a Markdown table; one a stage that several seeds repeated; and why runs
-    ended before hardware."""
+    """One line a run, as a Markdown table; one a stage that several seeds repeated, and one
+    a run that ended after its export, with the reason."""
     rows = [[_short(value(report)) for _, value in COLUMNS] for report in reports]
     text = _markdown_table([name for name, _ in COLUMNS], rows)
     repeated = [
@@ -99,9 +99,9 @@ def to_markdown(reports: Sequence[Report]) -> str:
     if repeated:
         header = ["recipe", "stage", "mean accuracy", "95 % interval", "seeds"]
         text += "\n" + _markdown_table(header, repeated)
-    for report in reports:
-        if report.ended:
-            text += f"\n{report.recipe} ended with its export: {report.ended}.\n"
+    ended = [[report.recipe, _short(report.ended)] for report in reports if report.ended]
+    if ended:
+        text += "\n" + _markdown_table(["recipe", "ended after export, because"], ended)
     return text
 
 

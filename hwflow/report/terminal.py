@@ -25,27 +25,10 @@ def summary(report: Report) -> RenderableType:
     if report.bitstream is not None and report.bitstream.skipped:
         parts.append(Text(f"bitstream: none; {report.bitstream.skipped}", style="dim"))
     if report.ended:
-        parts += [_exchange(report), Text.assemble(("ended      ", "dim"), report.ended)]
+        parts.append(Text(f"ended      after export: {report.ended}", style="yellow"))
     if report.problem:
         parts.append(Text(report.problem, style="bold red"))
     return Group(*parts)
-
-
-def _exchange(report: Report) -> Text:
-    """The files of an export, which is where the build ended."""
-    found = report.exchange
-    assert found is not None
-    text = Text.assemble(("exported   ", "dim"))
-    files = [
-        ("QONNX", found.qonnx_max_abs, found.qonnx_skipped),
-        ("QCDQ", found.qcdq_max_abs, found.qcdq_skipped),
-    ]
-    for name, difference, skipped in files:
-        text.append(name if difference is not None else f"no {name}: {skipped}", "bold")
-        if difference is not None:
-            text.append(f" within {difference:.1g} of the trained network's logits")
-        text.append("; " if name == "QONNX" else f" ({found.samples} samples)")
-    return text
 
 
 def _stages(report: Report) -> Table:

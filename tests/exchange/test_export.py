@@ -5,7 +5,6 @@ import onnx
 import pytest
 import torch
 from onnx import numpy_helper
-from torch import nn
 
 from hwflow import networks
 from hwflow.compress import STAGES, StageContext
@@ -13,7 +12,6 @@ from hwflow.data import load
 from hwflow.errors import HwflowError
 from hwflow.exchange import Reference, check_agreement, export
 from hwflow.recipe import Digits, FcPreset, Mlp, Quantize
-from tests.compress.quantize.networks import TAKEN
 
 
 @pytest.fixture(scope="module")
@@ -71,29 +69,3 @@ def test_a_file_that_says_something_else_is_found(data, tmp_path, file):
     onnx.save(graph, str(path))
     with pytest.raises(HwflowError, match="differ in"):
         check_agreement(model, exported, data.floats(data.validation))
-
-
-@pytest.mark.parametrize("name", TAKEN)
-def test_files_of_convolutional_networks_and_the_reference_agree(data, tmp_path, name):
-    torch.manual_seed(0)
-    settings = Quantize(kind="quantize", epochs=0, weight_scaling="per_channel", weight_bits=5)
-    context = StageContext(data, 0, tmp_path)
-    model = STAGES["quantize"].run(TAKEN[name](), settings, context).model
-    exported = export(model, data.shape, tmp_path / "export")
-    agreement = check_agreement(model, exported, data.floats(data.validation))
-    assert agreement.undecided <= agreement.samples // 10
-    for difference in (
-        agreement.qonnx_max_abs,
-        agreement.qcdq_max_abs,
-        agreement.reference_max_abs,
-    ):
-        assert difference < 1e-4
-
-
-def test_a_network_that_no_format_expresses_says_why_of_each(tmp_path):
-    class Unknown(nn.Module):
-        def forward(self, x):
-            return torch.linalg.matrix_exp(x.flatten(1, 2)).flatten(1)[:, :10]
-
-    with pytest.raises(HwflowError, match=r"neither to QONNX \(.*\) nor to QCDQ \(.*\)"):
-        export(Unknown(), (1, 8, 8), tmp_path)

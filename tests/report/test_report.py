@@ -134,6 +134,22 @@ def test_what_was_not_done_is_not_shown_as_done():
     Console(file=io.StringIO()).print(summary(empty))
 
 
+def test_a_build_that_ended_after_export_says_so_and_why_everywhere():
+    ended = report(
+        hardware=None, verification=None, bitstream=None, ended="layer pool is a Softmax"
+    )
+    console = Console(file=io.StringIO(), width=200)
+    console.print(summary(ended))
+    page, table = FORMATS["html"]([ended]), FORMATS["md"]([ended])
+    for text in (console.file.getvalue(), page, table):
+        assert "after export" in text
+        assert "layer pool is a Softmax" in text
+    assert ">ended after export<" in page
+    assert "ended after export" in FORMATS["csv"]([ended])
+    assert json.loads(FORMATS["json"]([ended]))["ended"] == "layer pool is a Softmax"
+    assert "verified" not in page.split("</style>")[1]
+
+
 def test_names_are_escaped():
     assert "<script>alert" not in FORMATS["html"]([report(network="<script>alert(1)</script>")])
 

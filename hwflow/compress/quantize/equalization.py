@@ -7,9 +7,10 @@ import copy
 import torch
 from brevitas.graph.equalize import EqualizeGraph
 from torch import nn
+from torch.nn import functional
 
 from hwflow.compress.quantize.graph import standard_graph
-from hwflow.compress.quantize.tracing import is_relu, module_of
+from hwflow.compress.quantize.tracing import called, is_relu
 
 
 @torch.no_grad()
@@ -25,7 +26,7 @@ def equalize(model: nn.Module) -> nn.Module:
     """
     traced = standard_graph(model, None)
     for node in traced.graph.nodes:
-        if is_relu(traced, node) and module_of(traced, node) is None:
+        if is_relu(traced, node) and called(node) and node.target is not functional.relu6:
             traced.add_submodule(f"{node.name}_relu", nn.ReLU())
             node.op, node.target = "call_module", f"{node.name}_relu"
             node.args, node.kwargs = (node.all_input_nodes[0],), {}

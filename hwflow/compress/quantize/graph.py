@@ -19,7 +19,6 @@ from hwflow.compress.quantize.quantizers import (
     activation_quantizer,
     input_quantizer,
     is_integer,
-    negative_bits,
     relu_activation,
     signed_activation,
 )
@@ -193,7 +192,7 @@ class _Pass:
     def _squash(self, node: fx.Node, module: nn.Module) -> None:
         settings = self.policies.of_activation(place(node))
         sigmoid = isinstance(module, nn.Sigmoid)
-        bits = settings.activation_bits if sigmoid else negative_bits(settings)
+        bits = settings.activation_bits if sigmoid else settings.negative_bits
         quantizer = activation_quantizer(settings, bits, signed=not sigmoid)
         kind = qnn.QuantSigmoid if sigmoid else qnn.QuantTanh
         made = kind(act_quant=quantizer, return_quant_tensor=is_integer(settings))

@@ -5,20 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import brevitas.nn as qnn
-import torch
-from brevitas.nn.mixin.base import QuantRecurrentLayerMixin
 from brevitas.quant import Int32Bias
-from brevitas.quant_tensor import _unpack_quant_tensor
 from torch import nn
 
-from hwflow.compress.quantize.quantizers import (
-    activation_quantizer,
-    is_integer,
-    negative_bits,
-    weight_quantizer,
-)
+from hwflow.compress.quantize.quantizers import activation_quantizer, is_integer, weight_quantizer
 from hwflow.compress.quantize.tracing import TRANSPOSED
 from hwflow.errors import RequestError
+from hwflow.networks import without_copies
 from hwflow.recipe import Quantize
 
 _CONVOLUTIONS: dict[type[nn.Module], Any] = {
@@ -50,9 +43,7 @@ def quant_layer(layer: nn.Module, settings: Quantize, *, last: bool, alone: bool
         "bias_quant": None,
     }
     if alone:
-        options["input_quant"] = activation_quantizer(
-            settings, negative_bits(settings), signed=True
-        )
+        options["input_quant"] = activation_quantizer(settings, settings.negative_bits, signed=True)
     if isinstance(layer, nn.Linear):
         if last and layer.bias is not None and is_integer(settings):
             options["bias_quant"] = Int32Bias
@@ -86,20 +77,9 @@ class Attention(qnn.QuantMultiheadAttention):
     # Asked for by them: without a bias here they compute nothing past the layer.
     in_proj_bias = None
 
-    def forward(
-        self,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        *args: Any,
-        is_causal: bool = False,
-        **kwargs: Any,
-    ) -> Any:
+    def forward(self, *args: Any, is_causal: bool = False, **kwargs: Any) -> Any:
         """As torch.nn.MultiheadAttention; `is_causal` only says what the mask is."""
-        plain = (_unpack_quant_tensor(given) for given in (query, key, value))
-        # Brevitas names the axes of what it is given.
-        views = (given.view_as(given) for given in plain)
-        return super().forward(*views, *args, **kwargs)
+        return super().forward(*args, **kwargs)
 
 
 def quant_sequence_layer(name: str, layer: Any, settings: Quantize) -> nn.Module:
@@ -111,7 +91,7 @@ def quant_sequence_layer(name: str, layer: Any, settings: Quantize) -> nn.Module
     """
     if settings.accumulator_bits is not None:
         raise _unknown(name, layer, "accumulator_bits")
-    if is_integer(settings) and negative_bits(settings) == 1:
+    if is_integer(settings) and settings.negative_bits == 1:
         raise _unknown(name, layer, "activations of 1 bit")
     if isinstance(layer, nn.MultiheadAttention):
         return _attention(name, layer, settings)
@@ -121,10 +101,11 @@ def quant_sequence_layer(name: str, layer: Any, settings: Quantize) -> nn.Module
 def _attention(name: str, layer: nn.MultiheadAttention, settings: Quantize) -> nn.Module:
     if layer.bias_k is not None or layer.add_zero_attn:
         raise _unknown(name, layer, "add_bias_kv and add_zero_attn")
-    bits = negative_bits(settings)
+    bits = settings.negative_bits
     signed = activation_quantizer(settings, bits, signed=True)
     unsigned = activation_quantizer(settings, bits, signed=False)
     weights = weight_quantizer(settings, last=False)
+    packed = layer._qkv_same_embed_dim
     bias = Int32Bias if is_integer(settings) else None
     quantized = Attention(
         layer.embed_dim,
@@ -133,7 +114,7 @@ def _attention(name: str, layer: nn.MultiheadAttention, settings: Quantize) -> n
         bias=layer.out_proj.bias is not None,
         kdim=layer.kdim,
         vdim=layer.vdim,
-        packed_in_proj=False,  # It would take nothing but self-attention.
+        packed_in_proj=packed,
         batch_first=layer.batch_first,
         in_proj_input_quant=signed,
         in_proj_weight_quant=weights,
@@ -155,7 +136,7 @@ def _recurrent(name: str, layer: Any, settings: Quantize) -> nn.Module:
         raise _unknown(name, layer, "proj_size and dropout between layers")
     if not is_integer(settings):
         raise _unknown(name, layer, "minifloats")
-    bits = negative_bits(settings)
+    bits = settings.negative_bits
     signed = activation_quantizer(settings, bits, signed=True)
     options: dict[str, Any] = {
         "num_layers": layer.num_layers,
@@ -181,10 +162,7 @@ def _recurrent(name: str, layer: Any, settings: Quantize) -> nn.Module:
             layer.input_size, layer.hidden_size, nonlinearity=layer.nonlinearity, **options
         )
     quantized.load_state_dict(layer.state_dict(), strict=False)
-    for module in quantized.modules():
-        if isinstance(module, QuantRecurrentLayerMixin):
-            module.fast_mode = False  # It would make a second cell, which no checkpoint knows.
-    return quantized
+    return without_copies(quantized)
 
 
 def _unknown(name: str, layer: nn.Module, what: str) -> RequestError:

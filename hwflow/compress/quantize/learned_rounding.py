@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from brevitas.core.function_wrapper.learned_round import LearnedRoundHardSigmoid
-from brevitas.graph.calibrate import quantization_status_manager
 from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
-from brevitas.quant_tensor import QuantTensor
 from torch import nn
 from torch.nn import functional
 
-from hwflow.compress.quantize.tracing import QUANT_SEQUENCE, TRANSPOSED
+from hwflow.compress.quantize.values import plain
 from hwflow.compress.stage import StageContext
 from hwflow.recipe.quantize import PostTraining
 
@@ -27,6 +25,7 @@ STRETCH, SHIFT = 1.2, 0.1
 
 def learn_rounding(
     model: nn.Module,
+    reference: nn.Module,
     batches: Sequence[torch.Tensor],
     settings: PostTraining,
     context: StageContext,
@@ -34,38 +33,23 @@ def learn_rounding(
     """Choose for each weight between the two nearest codes, layer after layer, in place.
 
     A layer's choice is the one that brings its output on quantized inputs nearest to what the
-    float network has there. Weights become exact multiples of their scale.
+    float network has there. Weights become exact multiples of their scale. Layers that the float
+    network does not call by themselves, as those inside attention, stay as they are.
 
     Args:
-        model: calibrated Brevitas network, its scales of weights fixed.
+        model: calibrated Brevitas network in eval mode, its scales of weights fixed.
+        reference: the float network, with layers of the same names, in eval mode.
         batches: of samples, (B, *shape).
         settings: steps and learning rate.
         context: seed, and who is told how far it is.
     """
-    names = list(_layers(model))
-    with quantization_status_manager(
-        model,
-        disable_act_quant=True,
-        disable_weight_quant=True,
-        disable_bias_quant=True,
-        is_training=False,
-    ):
-        wanted = {name: _outputs(model, name, batches) for name in names}
+    names = _called(reference, model, batches[0])
     generator = torch.Generator().manual_seed(context.seed)
     for number, name in enumerate(names):
         context.note(f"learning to round {name}", number / len(names))
         inputs = _inputs(model, name, batches)
-        round_layer(model.get_submodule(name), inputs, wanted[name], settings, generator)
-
-
-def _layers(model: nn.Module) -> Iterator[str]:
-    """Names of the linear and convolutional layers that are not parts of attention."""
-    attention = [name for name, m in model.named_modules() if isinstance(m, QUANT_SEQUENCE)]
-    for name, module in model.named_modules():
-        inside = any(name.startswith(f"{outer}.") for outer in attention)
-        sums = isinstance(module, QuantWeightBiasInputOutputLayer)
-        if sums and not inside and not isinstance(module, TRANSPOSED):
-            yield name
+        wanted = _outputs(reference, name, batches)
+        round_layer(model.get_submodule(name), inputs, wanted, settings, generator)
 
 
 def round_layer(
@@ -121,13 +105,25 @@ def _regulariser(up: torch.Tensor, progress: float) -> torch.Tensor:
 
 def _apply(layer: Any, inputs: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """A layer's output with other weights."""
-    if isinstance(layer, nn.Linear):
-        return functional.linear(inputs, weight, layer.bias)
-    return layer._conv_forward(inputs, weight, layer.bias)
+    return layer.inner_forward_impl(inputs, weight, layer.bias)
 
 
-def _value(tensor: Any) -> torch.Tensor:
-    return tensor.value if isinstance(tensor, QuantTensor) else tensor
+@torch.no_grad()
+def _called(reference: nn.Module, model: nn.Module, batch: torch.Tensor) -> list[str]:
+    """Quantized layers that the float network calls too, in order of their use there."""
+    names: dict[str, None] = {}
+    hooks = [
+        reference.get_submodule(name).register_forward_hook(
+            lambda *args, name=name: names.setdefault(name)
+        )
+        for name, module in model.named_modules()
+        if isinstance(module, QuantWeightBiasInputOutputLayer)
+        and module.weight_quant.is_quant_enabled
+    ]
+    reference(batch)
+    for hook in hooks:
+        hook.remove()
+    return list(names)
 
 
 @torch.no_grad()
@@ -136,7 +132,7 @@ def _inputs(model: nn.Module, name: str, batches: Sequence[torch.Tensor]) -> tor
     seen: list[torch.Tensor] = []
     layer: Any = model.get_submodule(name)
     hook = layer.register_forward_pre_hook(
-        lambda module, args: seen.append(_value(module.input_quant(args[0])).detach())
+        lambda module, args: seen.append(plain(module.input_quant(args[0])).clone())
     )
     for batch in batches:
         model(batch)
@@ -146,10 +142,10 @@ def _inputs(model: nn.Module, name: str, batches: Sequence[torch.Tensor]) -> tor
 
 @torch.no_grad()
 def _outputs(model: nn.Module, name: str, batches: Sequence[torch.Tensor]) -> torch.Tensor:
-    """What a layer makes of samples."""
+    """What a layer makes of samples, (N, ...)."""
     made: list[torch.Tensor] = []
     hook = model.get_submodule(name).register_forward_hook(
-        lambda module, args, output: made.append(_value(output).detach())
+        lambda module, args, output: made.append(plain(output).clone())
     )
     for batch in batches:
         model(batch)

@@ -41,11 +41,6 @@ def weight_bits(settings: Quantize) -> int:
     return 2 if settings.weight_bits == "ternary" else settings.weight_bits
 
 
-def negative_bits(settings: Quantize) -> int:
-    """Bits of activations that can be negative."""
-    return settings.activation_bits if settings.signed_bits is None else settings.signed_bits
-
-
 def is_integer(settings: Quantize) -> bool:
     """Whether numbers are integers, not minifloats."""
     return settings.format == "integer"
@@ -67,6 +62,9 @@ def weight_quantizer(settings: Quantize, *, last: bool) -> Any:
     per_channel = settings.weight_scaling == "per_channel" and not last
     scaling = ScalingPerOutputType.CHANNEL if per_channel else ScalingPerOutputType.TENSOR
     options: dict[str, Any] = {"scaling_per_output_type": scaling}
+    if settings.rounding != "nearest":
+        # Weights that are moved must not move their scale.
+        options["scaling_impl_type"] = ScalingImplType.PARAMETER_FROM_STATS
     if not is_integer(settings):
         return FpOCPWeightPerTensorFloat.let(**options, **_restriction(settings), **_fp(settings))
     bits = weight_bits(settings)
@@ -77,15 +75,13 @@ def weight_quantizer(settings: Quantize, *, last: bool) -> Any:
     if bits <= MEAN_SCALED_BITS:
         options["scaling_stats_op"] = StatsOp.AVE
     if bits == 1:
-        options |= {"quant_type": QuantType.BINARY, "scaling_impl_type": ScalingImplType.STATS}
+        options["quant_type"] = QuantType.BINARY
+        options.setdefault("scaling_impl_type", ScalingImplType.STATS)
     if settings.learned_bits is not None:
         options |= {
             "bit_width_impl_type": BitWidthImplType.PARAMETER,
             "min_bit_width": settings.learned_bits.minimum,
         }
-    if settings.post_training is not None and settings.post_training.rounding != "nearest":
-        # Weights that are moved must not move their scale.
-        options["scaling_impl_type"] = ScalingImplType.PARAMETER_FROM_STATS
     return Int8WeightPerTensorFloat.let(**options)
 
 
@@ -111,12 +107,23 @@ def _fp(settings: Quantize) -> dict[str, int]:
 
 def activation_quantizer(settings: Quantize, bits: int, *, signed: bool) -> Any:
     """A quantizer of activations whose scale is learned from what they are."""
+    options = _restriction(settings) | _statistics(settings)
     if not is_integer(settings):
-        return FpOCPActPerTensorFloat.let(**_restriction(settings), **_fp(settings))
+        return FpOCPActPerTensorFloat.let(**options, **_fp(settings))
     if bits == 1:
         return _binary(1.0)
     kind = Int8ActPerTensorFloat if signed else Uint8ActPerTensorFloat
-    return kind.let(bit_width=bits, **_restriction(settings))
+    return kind.let(bit_width=bits, **options)
+
+
+def _statistics(settings: Quantize) -> dict[str, Any]:
+    """What of activations a scale begins with; Brevitas's own percentile is ours too."""
+    post_training = settings.post_training
+    if post_training is None:
+        return {}
+    if post_training.statistics == "max":
+        return {"scaling_stats_op": StatsOp.MAX}
+    return {"high_percentile_q": post_training.percentile}
 
 
 def _binary(limit: float) -> Any:
@@ -157,7 +164,7 @@ def signed_activation(settings: Quantize, bits: int | None = None) -> nn.Module:
         settings: of the activation.
         bits: default: those of activations that can be negative.
     """
-    quantizer = activation_quantizer(settings, bits or negative_bits(settings), signed=True)
+    quantizer = activation_quantizer(settings, bits or settings.negative_bits, signed=True)
     return qnn.QuantIdentity(act_quant=quantizer, return_quant_tensor=is_integer(settings))
 
 

@@ -16,7 +16,7 @@ from hwflow.compress.quantize.inputs import input_structure
 from hwflow.compress.quantize.layerwise import quantize_layers
 from hwflow.compress.quantize.learned_bits import BitsInRange, FewerBits, parameter_groups
 from hwflow.compress.quantize.lint import violations
-from hwflow.compress.quantize.tracing import made_of_brevitas, trace
+from hwflow.compress.quantize.tracing import made_of_brevitas, never_hardware, trace
 from hwflow.compress.stage import StageContext, StageOutcome, measure
 from hwflow.compress.training import Objective, train
 from hwflow.errors import RequestError
@@ -48,6 +48,8 @@ class QuantizeStage:
     def check(self, model: nn.Module, settings: Quantize) -> None:
         """Find out what can't be quantized, or what hardware does not take, before any training.
 
+        A network with layers that FINN can never take is for export: of that no mistake is made.
+
         Args:
             model: not quantized; or made of Brevitas layers. An attribute `sample_shape` tells the
                 shape of one sample, without which sizes of images are not known.
@@ -61,16 +63,19 @@ class QuantizeStage:
         quantized = self.rebuild(model, settings, {**_ANY_INPUT, "form": form, "shape": shape})
         if shape is not None:
             check_room(quantized, shape)
-        if settings.target == "hardware":
-            graph = trace(quantized) if form == "own" else quantized
-            assert isinstance(graph, fx.GraphModule)
-            _refuse([str(violation) for violation in violations(graph, shape)])
+        if settings.target == "hardware" and never_hardware(model) is None:
+            traced = trace(quantized) if form == "own" else quantized
+            assert isinstance(traced, fx.GraphModule)
+            _refuse([str(v) for v in violations(traced, shape)])
 
     def run(self, model: nn.Module, settings: Quantize, context: StageContext) -> StageOutcome:
         """Quantize, calibrate, train, and measure on validation and test."""
         post_training = settings.post_training
         if post_training is None and settings.epochs == 0:
             post_training = PostTraining()
+        never = never_hardware(model)
+        if never is not None:
+            context.note(f"the build will end after export: {never}", None)
         form = _form(model, settings)
         structure: dict[str, Any] = {"form": form, "shape": list(context.data.shape)}
         if form == "graph":
@@ -81,7 +86,7 @@ class QuantizeStage:
         quantized = self.rebuild(model, settings, structure)
         check_room(quantized, context.data.shape)
         if post_training is not None:
-            post_train(quantized, post_training, context)
+            post_train(quantized, None if form == "own" else model, post_training, context)
         self._train(quantized, settings, context)
         check_accumulators(quantized.eval(), context.data.shape)
         return StageOutcome(quantized, measure(quantized, context), structure)
@@ -139,7 +144,7 @@ def _form(model: nn.Module, settings: Quantize) -> str:
     try:
         trace(model)
     except RequestError:
-        if settings.target == "hardware":
+        if settings.target == "hardware" and never_hardware(model) is None:
             raise
         if moves or settings.accumulator_bits is not None:
             raise

@@ -47,7 +47,6 @@ def with_middle(*layers, channels=8):
         (nn.Softmax(1), "layer 3 is a Softmax, which hardware does not take", "use Linear"),
         (nn.AvgPool2d(2), "layer 3: AvgPool2d of parts of an image", "AdaptiveAvgPool2d"),
         (nn.AdaptiveAvgPool2d(2), "layer 3: AdaptiveAvgPool2d of parts", "AdaptiveAvgPool2d"),
-        (nn.ConvTranspose2d(8, 8, 2), "layer 3 is a ConvTranspose2d, which", "use Linear"),
     ],
 )
 def test_plain_layers_that_finn_does_not_take(layer, says, fix):
