@@ -10,7 +10,7 @@ from hwflow.dataflow.stitch import insert_converters, insert_fifos
 from hwflow.errors import HwflowError
 from hwflow.rtl.generate import generate
 from hwflow.simulate import Simulator
-from hwflow.synth import check_capacity, synthesize
+from hwflow.synth import check_capacity, synthesize, yosys
 from hwflow.synth.cells import count_resources
 from hwflow.synth.netlist import write_netlist
 from hwflow.synth.yosys import total
@@ -51,16 +51,35 @@ def test_each_node_has_plausible_resources(resources):
     assert total(resources)["lut"] == sum(node["lut"] for node in resources.values())
 
 
-def test_a_second_synthesis_runs_nothing(rtl, cache, resources, tmp_path):
+@pytest.fixture
+def synthesised(monkeypatch):
+    """The nodes that Yosys runs on from here on."""
+    nodes = []
+
+    def run(rtl, node, *rest):
+        nodes.append(node.name)
+        return run_yosys(rtl, node, *rest)
+
+    run_yosys = yosys._run
+    monkeypatch.setattr(yosys, "_run", run)
+    return nodes
+
+
+def test_a_second_synthesis_runs_nothing_and_has_the_logs_all_the_same(
+    rtl, cache, resources, tmp_path, synthesised
+):
     assert synthesize(rtl, PYNQ, cache, logs=tmp_path) == resources
-    assert not list(tmp_path.iterdir())
+    assert synthesised == []
+    assert {file.stem for file in tmp_path.iterdir()} == set(resources)
+    assert "Executing" in (tmp_path / "linear0.log").read_text()
 
 
-def test_a_damaged_result_is_synthesised_again(rtl, cache, resources, tmp_path):
+@pytest.mark.parametrize("file", ["cells.json", "netlist.v", "yosys.log"])
+def test_a_damaged_result_is_synthesised_again(rtl, cache, resources, tmp_path, synthesised, file):
     place = next(path.parent for path in cache.glob("*/cells.json"))
-    (place / "cells.json").write_text("{}")
+    (place / file).write_text("{}")
     assert synthesize(rtl, PYNQ, cache, logs=tmp_path) == resources
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(synthesised) == 1
 
 
 def test_the_netlist_equals_the_rtl_in_every_cycle_and_one_wrong_bit_is_found(
