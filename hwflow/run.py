@@ -14,7 +14,7 @@ from hwflow.board import load_board
 from hwflow.build import Build
 from hwflow.errors import HwflowError, RequestError, ToolError
 from hwflow.logs import log_to
-from hwflow.pipeline import Event
+from hwflow.pipeline import ENDS, Event
 from hwflow.recipe_file import load_recipe, resolved_yaml
 from hwflow.report import Report, load_report, save_report, to_html
 from hwflow.report.assemble import assemble
@@ -181,6 +181,12 @@ def verify_run(
     """
     build = reopen(run_dir)
     records = finished_steps(build)
+    ended = next((r.facts[ENDS] for r in records.values() if r.facts.get(ENDS)), None)
+    if ended is not None:
+        raise RequestError(
+            f"{run_dir} holds no accelerator: its build ended after export, because {ended}",
+            hint="the report says how far the exported files agree with the trained network",
+        )
     if "rtl" not in records:
         raise RequestError(f"{run_dir} holds no finished RTL", hint="build it first")
     begin, started = time.monotonic(), load_report(run_dir).started

@@ -11,7 +11,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.board import load_board
-from hwflow.dataflow.folding import divisors
+from hwflow.costs import divisors
 from hwflow.dataflow.lower import Lowered, lower
 from hwflow.recipe import Hardware
 from tests.random_networks import Case

@@ -392,3 +392,34 @@ def test_step_reruns_iff_something_it_follows_from_changed(
             ]
             assert build(folder, steps(values)).ran == expected
             assert [(folder / f"f{i}/out").read_text() for i in range(len(graph))] == after
+
+
+# ----------------------------------------------------------------------- a build that ends early
+
+
+def ending(why: str) -> Run:
+    return lambda folder, context: {"ends": why}
+
+
+def test_nothing_is_done_after_a_step_that_ends_the_build(tmp_path: Path) -> None:
+    steps = chain(a="1", b="2", c="3")
+    ends = Step("b", "b", ending("no such layer"), settings="other", after=("a",))
+    recorder = Recorder()
+    records = Pipeline(tmp_path, [steps[0], ends, steps[2]]).execute(on_event=recorder)
+    assert list(records) == ["a", "b"]
+    assert recorder.ran == ["a", "b"]
+    assert recorder.of("ended") == [Event("ended", "b", "no such layer")]
+    again = build(tmp_path, [steps[0], ends, steps[2]])
+    assert [event.kind for event in again.events] == ["cached", "cached", "ended"]
+
+
+def test_what_later_steps_left_is_gone_when_a_build_ends_before_them(tmp_path: Path) -> None:
+    steps = chain(a="1", b="2", c="3")
+    build(tmp_path, steps)
+    (tmp_path / "c" / "notes.txt").write_text("mine")
+    ends = Step("b", "b", ending("no such layer"), settings="other", after=("a",))
+    recorder = build(tmp_path, [steps[0], ends, steps[2]])
+    assert [event.step for event in recorder.of("removed")] == ["c"]
+    assert not (tmp_path / "c").exists()
+    assert [path.read_text() for path in tmp_path.glob("kept/*/c/notes.txt")] == ["mine"]
+    assert build(tmp_path, steps).ran == ["b", "c"]

@@ -125,3 +125,28 @@ def test_full_disk_does_not_break_the_log(tmp_path: Path) -> None:
     with log_to(tmp_path):
         for _ in range(10):
             logging.getLogger("hwflow").warning("x" * 10_000)
+
+
+def test_a_build_that_ends_says_why_and_waits_for_no_step(tmp_path: Path) -> None:
+    steps = [
+        Step("export", "export", lambda folder, context: {"ends": "a pool is not lowered"}),
+        Step("rtl", "rtl", train),
+    ]
+    shown = build(tmp_path, io.StringIO(), steps).splitlines()
+    assert shown[-1] == "export ended: a pool is not lowered"
+    assert not any(line.startswith("rtl") for line in shown)
+
+
+def test_steps_that_cannot_be_done_leave_the_live_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    steps = [
+        Step("export", "export", lambda folder, context: {"ends": "a pool is not lowered"}),
+        Step("rtl", "rtl", train),
+    ]
+    shown = build(tmp_path, Terminal(), steps)
+    assert "a pool is not lowered" in shown
+    last = shown.rpartition("\x1b[1A")[2]
+    assert "export" in last
+    assert "rtl" not in last

@@ -149,3 +149,86 @@ def test_the_schema_names_every_section_and_bound():
     text = json.dumps(Recipe.model_json_schema())
     for name in ("weight_bits", "target_fps", "rtl_frames", "digits", "maximum"):
         assert f'"{name}"' in text
+
+
+TEACHER = "distillation: {teachers: [{stage: train}]}"
+
+
+@pytest.mark.parametrize(
+    ("stages", "line", "says"),
+    [
+        (["quantize", "prune"], 2, ["prune after quantize loses", "put prune before quantize"]),
+        (["quantize", "distill, " + TEACHER], 2, ["distill after quantize", "own epochs and dist"]),
+        (["train", "quantize", "quantize"], 3, ["a network is quantized once", "keep one"]),
+        (["train", "decompose", "decompose"], 3, ["factors of factors", "keep one"]),
+        (
+            ["prune, granularity: element", "quantize, epochs: 5"],
+            2,
+            ["quantize after pruning of scattered weights", "quantize with epochs: 0"],
+        ),
+        (["train", "train"], 2, ["does the same again", "raise the epochs"]),
+    ],
+)
+def test_orders_that_lose_work_are_refused_with_the_reason(tmp_path, stages, line, says):
+    text = "data: {name: digits}\nnetwork: {name: mlp}\nstages:\n"
+    text += "".join(f"  - {{kind: {stage}}}\n" for stage in stages)
+    message = refusal(tmp_path, text)
+    assert f"net.yaml:{3 + line}: " in message
+    for words in says:
+        assert words in message
+
+
+def test_stages_in_the_usual_order_are_taken(tmp_path):
+    kinds = ["train", "prune", "distill, " + TEACHER, "decompose", "train", "quantize"]
+    text = "data: {name: digits}\nnetwork: {name: mlp}\nstages:\n"
+    text += "".join(f"  - {{kind: {kind}}}\n" for kind in kinds)
+    assert len(load_recipe(write(tmp_path, text)).recipe.stages) == len(kinds)
+
+
+def test_a_teacher_must_be_an_earlier_stage(tmp_path):
+    teacher = "    distillation:\n      teachers:\n        - stage: {}\n"
+    text = GOOD.replace("    weight_bits: 4\n", "    weight_bits: 4\n" + teacher)
+    assert load_recipe(write(tmp_path, text.format("train")))
+    assert load_recipe(write(tmp_path, text.format("01-train")))
+    message = refusal(tmp_path, text.format("trian"))
+    assert "net.yaml:14: stages.1.distillation.teachers.0.stage: " in message
+    assert "there is no earlier stage 'trian'" in message
+    assert "'01-train'" in message
+    assert "no earlier stage" in refusal(tmp_path, text.format("quantize"))
+
+
+def test_a_teachers_name_must_be_clear(tmp_path):
+    stages = (
+        "  - {kind: train}\n  - {kind: distill, distillation: {teachers: [{stage: train}]}}\n"
+        "  - {kind: train}\n  - {kind: distill, distillation: {teachers: [{stage: train}]}}\n"
+    )
+    text = GOOD[: GOOD.index("  - kind")] + stages
+    message = refusal(tmp_path, text)
+    assert "stages.3.distillation" in message
+    assert "several earlier stages are called 'train'" in message
+    assert "01-train, 03-train" in message
+
+
+@pytest.mark.parametrize(
+    ("distillation", "says"),
+    [
+        ("{teachers: []}", "at least 1"),
+        ("{teachers: [{}]}", "either stage or network"),
+        ("{teachers: [{network: {name: tfc}}]}", "either train or checkpoint"),
+        ("{teachers: [{stage: train, checkpoint: x.pt}]}", "train and checkpoint belong to"),
+        ("{teachers: [{network: {name: tfc}, train: {epochs: 0}}]}", "random weights"),
+        ("{teachers: [{stage: train}], alpha: 0}", "learns nothing of teachers"),
+        ("{teachers: [{stage: train}], alpha: 1.1}", "less than or equal to 1"),
+        ("{teachers: [{stage: train}], temperature: 0}", "greater than 0"),
+        (
+            "{teachers: [{stage: train}], hints: [{student: a, teacher: b, of: 1}]}",
+            "no teacher 1 for layer a; the last is 0",
+        ),
+        ("{teachers: [{stage: train}], hint: []}", "did you mean 'hints'"),
+    ],
+)
+def test_wrong_distillation_is_named(tmp_path, distillation, says):
+    text = GOOD.replace("    epochs: 2\n", f"    epochs: 2\n    distillation: {distillation}\n")
+    message = refusal(tmp_path, text)
+    assert "net.yaml:10: " in message
+    assert says in message

@@ -1,5 +1,8 @@
 """Compression: one module a stage, all behind one interface."""
 
+from hwflow.compress.decompose import DecomposeStage
+from hwflow.compress.distill import DistillStage
+from hwflow.compress.prune import PruneStage
 from hwflow.compress.quantize import QuantizeStage
 from hwflow.compress.stage import (
     Stage,
@@ -11,7 +14,13 @@ from hwflow.compress.stage import (
 )
 from hwflow.compress.train import TrainStage
 
-STAGES = {"train": TrainStage(), "quantize": QuantizeStage()}
+STAGES = {
+    "train": TrainStage(),
+    "prune": PruneStage(),
+    "distill": DistillStage(),
+    "decompose": DecomposeStage(),
+    "quantize": QuantizeStage(),
+}
 
 __all__ = [
     "STAGES",

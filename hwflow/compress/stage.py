@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -14,6 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from hwflow.artifacts import write_whole
+from hwflow.costs import Target
 from hwflow.data import Dataset, Split
 from hwflow.errors import HwflowError
 from hwflow.recipe import Section
@@ -28,15 +30,24 @@ class StageContext:
 
     Attributes:
         data: its splits.
-        seed: the recipe's.
+        seed: the recipe's, or that of a repetition with another one.
         folder: for logs and checkpoints.
         note: told how far it is, in words and as a fraction of the work.
+        base: folder that paths in the recipe are relative to.
+        scratch: folder for unfinished work (a teacher's training, its outputs); outlives a kill.
+        earlier: the networks that earlier stages left, in eval mode, by name (`01-train`); each
+            call loads a new one.
+        target: what hardware is asked for, for budgets in its cost.
     """
 
     data: Dataset
     seed: int
     folder: Path
     note: Callable[[str, float | None], None] = lambda text, fraction: None
+    base: Path = Path()
+    scratch: Path | None = None
+    earlier: Mapping[str, Callable[[], nn.Module]] = field(default_factory=dict)
+    target: Target = field(default_factory=Target)
 
 
 @dataclass
@@ -81,12 +92,22 @@ def accuracy(model: nn.Module, data: Dataset, split: Split, batch: int = 1000) -
     return float(np.mean(np.concatenate(labels) == split.labels))
 
 
+def measure(model: nn.Module, context: StageContext) -> dict[str, float]:
+    """Accuracy on the validation and the test split."""
+    data = context.data
+    return {
+        "validation_accuracy": accuracy(model, data, data.validation),
+        "test_accuracy": accuracy(model, data, data.test),
+    }
+
+
 def save_checkpoint(folder: Path, outcome: StageOutcome) -> None:
-    """Write weights (safetensors) and what else describes the network (JSON)."""
+    """Write weights (safetensors), and then what else describes the network (JSON): where that is
+    there, both are whole."""
     state = {k: v.detach().clone().contiguous() for k, v in outcome.model.state_dict().items()}
     header = {"structure": outcome.structure, "metrics": outcome.metrics}
     save_file(state, folder / WEIGHTS)
-    (folder / HEADER).write_text(json.dumps(header, indent=1))
+    write_whole(folder / HEADER, json.dumps(header, indent=1).encode())
 
 
 def load_checkpoint(
@@ -103,10 +124,23 @@ def load_checkpoint(
     Raises:
         HwflowError: the checkpoint is missing, damaged or of another network.
     """
+    return read_checkpoint(folder, lambda structure: stage.rebuild(model, settings, structure))
+
+
+def read_checkpoint(folder: Path, rebuild: Callable[[dict[str, Any]], nn.Module]) -> StageOutcome:
+    """An outcome from a folder.
+
+    Args:
+        folder: that `save_checkpoint` wrote to.
+        rebuild: gives the network, of the outcome's structure, to load the weights into.
+
+    Raises:
+        HwflowError: the checkpoint is missing, damaged or of another network.
+    """
     try:
         header = json.loads((folder / HEADER).read_text())
         state = load_file(folder / WEIGHTS)
-        rebuilt = stage.rebuild(model, settings, header["structure"])
+        rebuilt = rebuild(header["structure"])
         rebuilt.load_state_dict(state)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise HwflowError(

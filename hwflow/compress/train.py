@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from hwflow.compress.stage import StageContext, StageOutcome, accuracy
+from hwflow.compress.distillation import objective_for
+from hwflow.compress.stage import StageContext, StageOutcome, measure
 from hwflow.compress.training import train
 from hwflow.recipe import Train
 
@@ -19,18 +20,10 @@ class TrainStage:
 
     def run(self, model: nn.Module, settings: Train, context: StageContext) -> StageOutcome:
         """Train, and measure on validation and test."""
-        train(model, settings, context)
+        objective = objective_for(settings.distillation, model, context)
+        train(model, settings, context, objective=objective)
         return StageOutcome(model.eval(), measure(model, context))
 
     def rebuild(self, model: nn.Module, settings: Train, structure: dict[str, Any]) -> nn.Module:
         """The network itself."""
         return model
-
-
-def measure(model: nn.Module, context: StageContext) -> dict[str, float]:
-    """Accuracy on the validation and the test split."""
-    data = context.data
-    return {
-        "validation_accuracy": accuracy(model, data, data.validation),
-        "test_accuracy": accuracy(model, data, data.test),
-    }

@@ -7,8 +7,8 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import lightning
 import torch
@@ -17,13 +17,15 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
+from hwflow.compress.augmentation import augmented
+from hwflow.compress.safety import Watch, memory_errors
 from hwflow.compress.stage import StageContext
 from hwflow.data import Dataset, Split
-from hwflow.errors import HwflowError
-from hwflow.recipe import Training
+from hwflow.recipe import Optimization
 
 # Multiply-accumulates of a step from which on threads pay.
 SHARED_WORK = 2e7
+LOG_STEPS = 50
 
 _OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -32,16 +34,52 @@ _OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 }
 
 
-class Batches(IterableDataset):
-    """Batches of a split, shuffled anew in every epoch by a generator of its own.
+class Batch(NamedTuple):
+    """Samples of one step.
 
-    Samples lie in one tensor: a loader that collates them one by one takes longer than training.
+    Attributes:
+        inputs: (B, *shape), augmented.
+        labels: (B,) classes.
+        sample: (B,) places of the samples in their split.
+        variant: (B,) which of its augmentations a sample was given; 0: none.
     """
 
-    def __init__(self, data: Dataset, split: Split, size: int, seed: int | None) -> None:
+    inputs: torch.Tensor
+    labels: torch.Tensor
+    sample: torch.Tensor
+    variant: torch.Tensor
+
+
+# Loss of a network on a batch, averaged over its samples. An objective that is a module has its
+# parameters trained along with the network's.
+Objective = Callable[[nn.Module, Batch], torch.Tensor]
+
+
+def cross_entropy(model: nn.Module, batch: Batch) -> torch.Tensor:
+    """Cross entropy of logits (B, classes) with the labels."""
+    return nn.functional.cross_entropy(model(batch.inputs), batch.labels)
+
+
+class Batches(IterableDataset):
+    """Batches of a split, shuffled and augmented anew in every epoch by a generator of its own.
+
+    Samples lie in one tensor: a loader that collates them one by one takes longer than training.
+
+    Args:
+        data: the data set.
+        split: the samples.
+        size: of a batch.
+        seed: of order and augmentation; None: in order, as they are.
+        augment: see `recipe.Optimization`.
+    """
+
+    def __init__(
+        self, data: Dataset, split: Split, size: int, seed: int | None, augment: str = "none"
+    ) -> None:
         self.inputs = torch.from_numpy(data.floats(split))
         self.labels = torch.from_numpy(split.labels)
         self.size = size
+        self.augment = augment if seed is not None else "none"
         self.generator = None if seed is None else torch.Generator().manual_seed(seed)
 
     def __len__(self) -> int:
@@ -49,7 +87,7 @@ class Batches(IterableDataset):
         whole, rest = divmod(len(self.labels), self.size)
         return whole + (rest > 0 if self.generator is None or not whole else 0)
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def __iter__(self) -> Iterator[Batch]:
         count = len(self.labels)
         if self.generator is None:
             order = torch.arange(count)
@@ -57,29 +95,30 @@ class Batches(IterableDataset):
             order = torch.randperm(count, generator=self.generator)
         for start in range(len(self)):
             index = order[start * self.size : (start + 1) * self.size]
-            yield self.inputs[index], self.labels[index]
+            inputs, variant = augmented(self.inputs[index], self.augment, self.generator)
+            yield Batch(inputs, self.labels[index], index, variant)
 
 
 class Classifier(lightning.LightningModule):
-    """Cross entropy on logits (N, classes), accuracy on the validation split."""
+    """An objective on batches, accuracy on the validation split."""
 
-    def __init__(self, model: nn.Module, settings: Training, steps: int) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        settings: Optimization,
+        steps: int,
+        objective: Objective,
+        groups: Sequence[dict[str, Any]] | None,
+    ) -> None:
         super().__init__()
         self.model, self.settings, self.steps = model, settings, steps
-        self.loss = nn.CrossEntropyLoss()
+        self.objective, self.groups = objective, groups
         self.right = self.seen = 0
 
-    def training_step(self, batch: Any, index: int) -> torch.Tensor:
+    def training_step(self, batch: Batch, index: int) -> torch.Tensor:
         """Loss of one batch."""
-        inputs, labels = batch
-        loss = self.loss(self.model(inputs), labels)
-        if index % 50 == 0:
-            if not torch.isfinite(loss):
-                raise HwflowError(
-                    f"training diverged: the loss is {loss.item()} in epoch {self.current_epoch}",
-                    hint="lower learning_rate; the best checkpoint so far is kept in the stage's"
-                    " folder",
-                )
+        loss = self.objective(self.model, batch)
+        if index % LOG_STEPS == 0:
             self.log("loss", loss, prog_bar=True)
         return loss
 
@@ -87,11 +126,10 @@ class Classifier(lightning.LightningModule):
         """Forget the last epoch's counts."""
         self.right = self.seen = 0
 
-    def validation_step(self, batch: Any, index: int) -> None:
+    def validation_step(self, batch: Batch, index: int) -> None:
         """Count right answers."""
-        inputs, labels = batch
-        self.right += int((self.model(inputs).argmax(1) == labels).sum())
-        self.seen += len(labels)
+        self.right += int((self.model(batch.inputs).argmax(1) == batch.labels).sum())
+        self.seen += len(batch.labels)
 
     def on_validation_epoch_end(self) -> None:
         """Log the share of right answers, which chooses the checkpoint."""
@@ -100,8 +138,11 @@ class Classifier(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """Optimizer and learning rate schedule of the recipe."""
         kind = _OPTIMIZERS[self.settings.optimizer]
+        groups = [{"params": self.model.parameters()}] if self.groups is None else [*self.groups]
+        if isinstance(self.objective, nn.Module):
+            groups.append({"params": self.objective.parameters()})
         optimizer = kind(
-            self.model.parameters(),
+            groups,
             lr=self.settings.learning_rate,
             weight_decay=self.settings.weight_decay,
             **({"momentum": 0.9} if kind is torch.optim.SGD else {}),
@@ -124,23 +165,44 @@ class _Teller(Callback):
         self.context.note(f"epoch {done} of {all_}, validation {found:.2%}", done / all_)
 
 
-def train(model: nn.Module, settings: Training, context: StageContext) -> None:
+def train(
+    model: nn.Module,
+    settings: Optimization,
+    context: StageContext,
+    *,
+    objective: Objective = cross_entropy,
+    groups: Sequence[dict[str, Any]] | None = None,
+    callbacks: Sequence[Callback] = (),
+    last: bool = False,
+) -> None:
     """Train a network in place, and leave it with the weights that did best on validation.
 
     Writes a TensorBoard log and the best checkpoint to the stage's folder. Runs on a GPU when
     there is one. The same seed gives the same weights on one machine.
 
+    Args:
+        model: network, (N, *shape) to logits (N, classes).
+        settings: epochs, optimizer, augmentation.
+        context: of the stage.
+        objective: what is minimised.
+        groups: parameter groups of the optimizer; default: all parameters.
+        callbacks: Lightning callbacks, for what changes from step to step.
+        last: leave the last weights instead of the best.
+
     Raises:
-        HwflowError: the loss is no longer finite.
+        HwflowError: the loss or a weight is no longer finite, or memory does not suffice.
         KeyboardInterrupt: Ctrl-C, or SIGTERM.
     """
     if settings.epochs == 0:
         return
     data = context.data
     lightning.seed_everything(context.seed, verbose=False)
-    batches = Batches(data, data.train, settings.batch_size, context.seed)
-    validation = Batches(data, data.validation, 1000, None)
-    classifier = Classifier(model, settings, settings.epochs * len(batches))
+    with memory_errors(settings.batch_size):
+        batches = Batches(data, data.train, settings.batch_size, context.seed, settings.augment)
+        validation = Batches(data, data.validation, min(1000, 10 * settings.batch_size), None)
+    steps = settings.epochs * len(batches)
+    # A network from a checkpoint comes in eval mode, and Lightning leaves modes as they are.
+    classifier = Classifier(model, settings, steps, objective, groups).train()
     best = ModelCheckpoint(
         context.folder / "checkpoints",
         filename="best",
@@ -155,18 +217,20 @@ def train(model: nn.Module, settings: Training, context: StageContext) -> None:
             max_epochs=settings.epochs,
             accelerator="auto",
             devices=1,
-            callbacks=[best, _Teller(context)],
+            callbacks=[*callbacks, Watch(best), best, _Teller(context)],
             logger=TensorBoardLogger(context.folder, name="tensorboard", version=""),
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
-            log_every_n_steps=50,
+            log_every_n_steps=LOG_STEPS,
             deterministic="warn",
         )
-        with _threads(model, settings.batch_size):
+        with _threads(model, settings.batch_size), memory_errors(settings.batch_size):
             _fit(trainer, classifier, batches, validation)
-    state = torch.load(best.best_model_path, weights_only=True, map_location="cpu")["state_dict"]
-    classifier.cpu().load_state_dict(state)
+    classifier.cpu()
+    if not last:
+        kept = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
+        classifier.load_state_dict(kept["state_dict"])
     model.eval()
 
 

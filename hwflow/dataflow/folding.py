@@ -7,35 +7,18 @@ needs (MH / PE)(MW / SIMD) cycles a frame; the slowest layer is the bound of the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
+from hwflow.costs import Folding, divisors
 from hwflow.errors import HwflowError, RequestError
 from hwflow.yaml_source import load_yaml, nearest
 
 LINEAR = ("MVAU_rtl", "XnorMVAU_rtl")
-
-
-@dataclass(frozen=True)
-class Folding:
-    """Parallelism of one layer: `pe` outputs and `simd` inputs of each at a time."""
-
-    pe: int
-    simd: int = 1
-
-
-@cache
-def divisors(n: int) -> tuple[int, ...]:
-    """All divisors of n, ascending."""
-    small = [d for d in range(1, math.isqrt(n) + 1) if n % d == 0]
-    return tuple(small + [n // d for d in reversed(small) if d * d != n])
 
 
 def layer_cycles(model: ModelWrapper) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,10 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 
 from hwflow.board import Board
+from hwflow.costs import target_cycles
 from hwflow.dataflow.finn_setup import prepare_finn
 from hwflow.dataflow.folding import fold_for_cycles, fold_from_file, layer_cycles
 from hwflow.dataflow.integers import InputCode, to_integers
-from hwflow.errors import RequestError
 from hwflow.exchange.reference import Reference
 from hwflow.recipe import Hardware
 
@@ -33,11 +32,6 @@ class Lowered:
     model: ModelWrapper
     quantizers: dict[str, str]
     bound_cycles: int
-
-
-def clock_mhz(hardware: Hardware, board: Board) -> float:
-    """The clock to build for: the recipe's, else the board's."""
-    return hardware.clock_mhz or board.clock_mhz
 
 
 def hardware_passes() -> list[tuple[str, list[Transformation]]]:
@@ -121,21 +115,3 @@ def lower(
     if keep:
         keep("folded", model)
     return Lowered(model, quantizers, max(layer_cycles(model).values()))
-
-
-def target_cycles(hardware: Hardware, board: Board) -> int:
-    """Cycles a frame that the recipe's `target_fps` leaves at its clock.
-
-    Raises:
-        RequestError: more frames a second than clock cycles.
-    """
-    if hardware.target_fps is None:
-        return 2**62
-    cycles = math.floor(clock_mhz(hardware, board) * 1e6 / hardware.target_fps)
-    if cycles < 1:
-        raise RequestError(
-            f"hardware.target_fps of {hardware.target_fps:g} is more than the clock's"
-            f" {clock_mhz(hardware, board):g} MHz",
-            hint="lower target_fps; a frame takes at least one cycle",
-        )
-    return cycles

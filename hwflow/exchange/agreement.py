@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hwflow.errors import HwflowError
+from hwflow.exchange.batches import batched, fits_batches
 from hwflow.exchange.export import Exported
+from hwflow.exchange.margins import software_margins
 from hwflow.exchange.reference import Reference
 
 # Logits may differ by this much.
@@ -21,47 +23,64 @@ TOLERANCE = 1e-4
 # A sample with an activation this near to a rounding step (in steps) may come out on either side
 # in float32, and its logits with it: such samples count as undecided where they differ.
 UNDECIDED = 1e-4
+# Samples that a file is compared on that takes them one at a time only: at most so many, and fewer
+# where that makes qonnx, which takes milliseconds for each, evaluate more nodes than this.
+SINGLE_SAMPLES = 16
+NODE_EVALUATIONS = 800
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Greatest differences of logits from the trained network's, over `samples` samples.
+    """Greatest differences of logits from the trained network's, over `samples` samples; None
+    where there is no such file, or the reference does not know an operation.
 
     `undecided` samples lie so near to a rounding step that float32 runs differ; they are left out.
     """
 
     samples: int
     undecided: int
-    qonnx_max_abs: float
+    qonnx_max_abs: float | None
     qcdq_max_abs: float | None
-    reference_max_abs: float
+    reference_max_abs: float | None
 
 
-def check_agreement(model: nn.Module, exported: Exported, inputs: NDArray[np.float32]) -> Agreement:
+def check_agreement(
+    model: nn.Module, exported: Exported, inputs: NDArray[np.float32], *, hardware: bool = True
+) -> Agreement:
     """Compare the Brevitas network with its exports, each run by its own tool.
 
     Compared are QONNX (run by qonnx), QCDQ (by onnxruntime) and the float64 reference that
-    hardware is compared with.
+    hardware is compared with. Networks whose files take one sample at a time, such as unrolled
+    recurrent ones, are compared on a few samples.
 
     Args:
         model: the trained network.
         exported: its files.
         inputs: samples (N, *shape).
+        hardware: whether the reference is needed; else it is left out where it does not know an
+            operation.
 
     Raises:
         HwflowError: a class differs, or a logit by more than `TOLERANCE`.
     """
+    files = [onnx.load(str(file)) for file in (exported.qonnx, exported.qcdq) if file is not None]
+    batches = all(fits_batches(file) for file in files)
+    inputs = inputs if batches else inputs[: _affordable(files)]
     with torch.inference_mode():
         wanted = model.eval()(torch.from_numpy(inputs)).numpy()
-    trace = Reference(exported.qonnx).run(inputs)
-    results: dict[str, NDArray[Any]] = {
-        "QONNX": _run_qonnx(exported.qonnx, inputs),
-        "the float64 reference": trace.logits,
-    }
+    results: dict[str, NDArray[Any]] = {}
+    reference = _reference(exported, hardware)
+    if reference is not None:
+        trace = reference.run(inputs)
+        margin, results["the float64 reference"] = trace.margin, trace.logits
+    else:
+        margin = software_margins(model, torch.from_numpy(inputs))
+    if exported.qonnx is not None:
+        results["QONNX"] = _run(_run_qonnx, exported.qonnx, inputs, batches)
     if exported.qcdq is not None:
-        results["QCDQ"] = _run_qcdq(exported.qcdq, inputs)
+        results["QCDQ"] = _run(_run_qcdq, exported.qcdq, inputs, batches)
     differing = np.any([_differs(wanted, got) for got in results.values()], axis=0)
-    undecided = differing & (trace.margin < UNDECIDED)
+    undecided = differing & (margin < UNDECIDED)
     for what, got in results.items():
         _compare(what, wanted, got, ~undecided)
     greatest = {
@@ -71,10 +90,25 @@ def check_agreement(model: nn.Module, exported: Exported, inputs: NDArray[np.flo
     return Agreement(
         samples=len(inputs),
         undecided=int(undecided.sum()),
-        qonnx_max_abs=greatest["QONNX"],
+        qonnx_max_abs=greatest.get("QONNX"),
         qcdq_max_abs=greatest.get("QCDQ"),
-        reference_max_abs=greatest["the float64 reference"],
+        reference_max_abs=greatest.get("the float64 reference"),
     )
+
+
+def _affordable(files: list[onnx.ModelProto]) -> int:
+    """Samples to compare files on that take one at a time."""
+    nodes = max(len(file.graph.node) for file in files)
+    return min(SINGLE_SAMPLES, max(2, NODE_EVALUATIONS // nodes))
+
+
+def _reference(exported: Exported, hardware: bool) -> Reference | None:
+    """The float64 reference of a QONNX file; None where it need not know an operation."""
+    if exported.qonnx is None:
+        return None
+    if not hardware and not Reference.knows(onnx.load(str(exported.qonnx))):
+        return None
+    return Reference(exported.qonnx)
 
 
 def _differs(wanted: NDArray[np.floating], got: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -101,26 +135,29 @@ def _compare(
         )
 
 
-def _run_qonnx(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+def _run(
+    execute: Any, path: Path, inputs: NDArray[np.float32], batches: bool
+) -> NDArray[np.float32]:
+    model = onnx.load(str(path))
+    if batches:
+        return execute(batched(model, len(inputs)), [inputs])
+    return execute(model, [inputs[i : i + 1] for i in range(len(inputs))])
+
+
+def _run_qonnx(model: onnx.ModelProto, parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.core.onnx_exec import execute_onnx
-    from qonnx.transformation.change_batchsize import ChangeBatchSize
     from qonnx.transformation.infer_shapes import InferShapes
 
-    model = ModelWrapper(str(path)).transform(ChangeBatchSize(len(inputs))).transform(InferShapes())
-    graph = model.graph
-    outputs = execute_onnx(model, {graph.input[0].name: inputs})
-    return outputs[graph.output[0].name]
+    wrapped = ModelWrapper(model).transform(InferShapes())
+    graph = wrapped.graph
+    given, made = graph.input[0].name, graph.output[0].name
+    return np.concatenate([execute_onnx(wrapped, {given: part})[made] for part in parts])
 
 
-def _run_qcdq(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+def _run_qcdq(model: onnx.ModelProto, parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
     import onnxruntime
 
-    model = onnx.load(str(path))
-    for value in (*model.graph.input, *model.graph.output):
-        if value.type.tensor_type.shape.dim:
-            value.type.tensor_type.shape.dim[0].dim_param = "N"
-    del model.graph.value_info[:]
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     # What the file says, not what onnxruntime makes of it: it would quantize float biases.
@@ -128,4 +165,5 @@ def _run_qcdq(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    return session.run(None, {session.get_inputs()[0].name: inputs})[0]
+    given = session.get_inputs()[0].name
+    return np.concatenate([session.run(None, {given: part})[0] for part in parts])

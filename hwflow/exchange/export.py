@@ -11,6 +11,7 @@ import onnx
 import torch
 from torch import nn
 
+from hwflow.costs.layers import example_input
 from hwflow.errors import HwflowError
 
 OPSET = 13
@@ -18,9 +19,10 @@ OPSET = 13
 
 @dataclass(frozen=True)
 class Exported:
-    """The files of an export; `qcdq` is None where QCDQ can't express the network, and why."""
+    """The files of an export; each is None where its format can't express the network, and why."""
 
-    qonnx: Path
+    qonnx: Path | None
+    qonnx_skipped: str | None
     qcdq: Path | None
     qcdq_skipped: str | None
 
@@ -28,45 +30,73 @@ class Exported:
 def export(model: nn.Module, shape: tuple[int, ...], folder: Path) -> Exported:
     """Write a quantized network for one frame, (1, *shape) to (1, classes).
 
+    Recurrent layers are unrolled over the length of the frame's sequence. Weights that were
+    trained for an accumulator are written as what they are.
+
     Args:
         model: Brevitas network; exported as a copy, for exporters change what they export.
         shape: of one sample.
         folder: written to: model.qonnx.onnx, cleaned, and model.qcdq.onnx.
 
     Raises:
-        HwflowError: the network can't be exported to QONNX.
+        HwflowError: the network can be exported to neither.
     """
-    from brevitas.export import export_onnx_qcdq, export_qonnx
-    from qonnx.util.cleanup import cleanup
-
     folder.mkdir(parents=True, exist_ok=True)
     qonnx, qcdq = folder / "model.qonnx.onnx", folder / "model.qcdq.onnx"
-    example = torch.zeros(1, *shape)
+    example = example_input(model, shape)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            export_qonnx(_copy(model), example, str(qonnx), opset_version=OPSET, dynamo=False)
-            cleanup(str(qonnx), out_file=str(qonnx))
-        except Exception as error:
-            raise HwflowError(
-                f"the network can't be exported to QONNX: {type(error).__name__}: {error}",
-                hint="its forward must be exportable to ONNX",
-            ) from error
-        reason = _inexpressible(onnx.load(str(qonnx)))
-        if reason is None:
-            try:
-                export_onnx_qcdq(
-                    _copy(model), example, str(qcdq), opset_version=OPSET, dynamo=False
-                )
-            except Exception as error:
-                reason = f"Brevitas can't export it: {error}"
-    if reason is not None:
-        qcdq.unlink(missing_ok=True)
-    return Exported(qonnx, qcdq if reason is None else None, reason)
+        no_qonnx = _to_qonnx(_prepared(model, shape), example, qonnx)
+        reason = _inexpressible(onnx.load(str(qonnx))) if no_qonnx is None else None
+        no_qcdq = reason or _to_qcdq(_prepared(model, shape), example, qcdq)
+    if no_qonnx is not None and no_qcdq is not None:
+        raise HwflowError(
+            f"the network can be exported neither to QONNX ({no_qonnx}) nor to QCDQ ({no_qcdq})",
+            hint="its forward must be exportable to ONNX",
+        )
+    return Exported(
+        qonnx if no_qonnx is None else None,
+        no_qonnx,
+        qcdq if no_qcdq is None else None,
+        no_qcdq,
+    )
 
 
-def _copy(model: nn.Module) -> nn.Module:
-    return copy.deepcopy(model).eval()
+def _prepared(model: nn.Module, shape: tuple[int, ...]) -> nn.Module:
+    """A copy that exporters take."""
+    from hwflow.compress.quantize.accumulator import without_bounds
+    from hwflow.exchange.unrolled import unroll
+
+    return unroll(without_bounds(copy.deepcopy(model).eval(), shape))
+
+
+def _to_qonnx(model: nn.Module, example: torch.Tensor, file: Path) -> str | None:
+    """Write a QONNX file; returns why it can't be done."""
+    from brevitas.export import export_qonnx
+    from qonnx.util.cleanup import cleanup
+
+    from hwflow.exchange.unrolled import merge_transposes
+
+    try:
+        export_qonnx(model, example, str(file), opset_version=OPSET, dynamo=False)
+        onnx.save(merge_transposes(onnx.load(str(file))), str(file))
+        cleanup(str(file), out_file=str(file))
+    except Exception as error:  # Exporters raise whatever they run into.
+        file.unlink(missing_ok=True)
+        return f"Brevitas can't export it: {type(error).__name__}: {error}"
+    return None
+
+
+def _to_qcdq(model: nn.Module, example: torch.Tensor, file: Path) -> str | None:
+    """Write a QCDQ file; returns why it can't be done."""
+    from brevitas.export import export_onnx_qcdq
+
+    try:
+        export_onnx_qcdq(model, example, str(file), opset_version=OPSET, dynamo=False)
+    except Exception as error:  # Exporters raise whatever they run into.
+        file.unlink(missing_ok=True)
+        return f"Brevitas can't export it: {type(error).__name__}: {error}"
+    return None
 
 
 def _inexpressible(model: onnx.ModelProto) -> str | None:
@@ -74,4 +104,6 @@ def _inexpressible(model: onnx.ModelProto) -> str | None:
     for node in model.graph.node:
         if node.op_type == "BipolarQuant":
             return "QCDQ has no binary numbers (-1 and +1)"
+        if node.op_type == "FloatQuant":
+            return "QCDQ has no minifloats"
     return None

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import onnx
@@ -20,40 +19,8 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from hwflow.errors import HwflowError
-
-Float: TypeAlias = NDArray[np.float64]
-
-# Scales that a float32 export rounded apart are one scale: a bias in accumulator units carries
-# float32(s_x * s_w), the accumulator s_x * s_w.
-SAME_SCALE = 1e-6
-# Integers up to here are exact in float64, which is the container of codes and accumulators.
-EXACT = 2.0**53
-
-
-@dataclass(frozen=True)
-class Quantized:
-    """A tensor of value `codes * scale`: integer codes (exact in float64) and their scale.
-
-    Attributes:
-        codes: integers, shape (N, ...) for activations, any shape for parameters.
-        scale: scalar array, or an array that broadcasts against `codes`.
-        minimum, maximum: range that the codes are confined to.
-        bipolar: whether the codes are -1 and +1 only.
-    """
-
-    codes: Float
-    scale: Float
-    minimum: int
-    maximum: int
-    bipolar: bool = False
-
-    @property
-    def value(self) -> Float:
-        """The real value, float64."""
-        return self.codes * self.scale
-
-
-Value: TypeAlias = "Float | Quantized"
+from hwflow.exchange.images import concat, conv, global_average_pool, max_pool
+from hwflow.exchange.values import EXACT, SAME_SCALE, Float, Quantized, Value, real
 
 
 @dataclass
@@ -72,13 +39,9 @@ class Trace:
     codes: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
 
-def real(value: Value) -> Float:
-    """The real value of a plain or quantized tensor."""
-    return value.value if isinstance(value, Quantized) else value
-
-
 class Reference:
-    """Evaluates a QONNX network of linear layers, elementwise operations and quantizers.
+    """Evaluates a QONNX network of linear and convolutional layers, elementwise operations, pools,
+    sums, concatenations and quantizers.
 
     Args:
         model: QONNX file or model, cleaned (shapes inferred, one input, one output).
@@ -107,6 +70,11 @@ class Reference:
                 self.parameters[node.output[0]] = evaluate(node, self.operands(node, {}))
             else:
                 self.nodes.append(node)
+
+    @staticmethod
+    def knows(model: onnx.ModelProto) -> bool:
+        """Whether all operations of a network are known."""
+        return all(node.op_type in OPERATIONS for node in model.graph.node)
 
     def operands(self, node: onnx.NodeProto, values: dict[str, Value]) -> list[Value]:
         """The values of a node's inputs: activations from `values`, else parameters."""
@@ -256,10 +224,24 @@ def _transpose(operands: list[Value], attributes: dict) -> Value:
 
 
 def _flatten(operands: list[Value], attributes: dict) -> Value:
-    x = operands[0]
+    if attributes.get("axis", 1) != 1:
+        raise HwflowError("Flatten of other axes than all but the first is not supported")
+    return _reshaped(operands[0], (-1,))
+
+
+def _reshape(operands: list[Value], attributes: dict) -> Value:
+    x, target = operands
+    sizes = [int(size) for size in real(target)[1:]]
+    given = real(x).shape[1:]
+    return _reshaped(x, tuple(size or given[axis] for axis, size in enumerate(sizes)))
+
+
+def _reshaped(x: Value, sample: tuple[int, ...]) -> Value:
+    """`x` with samples of another shape."""
     if not isinstance(x, Quantized):
-        return x.reshape(len(x), -1)
-    return Quantized(x.codes.reshape(len(x.codes), -1), x.scale, x.minimum, x.maximum, x.bipolar)
+        return x.reshape(len(x), *sample)
+    codes = x.codes.reshape(len(x.codes), *sample)
+    return Quantized(codes, x.scale, x.minimum, x.maximum, x.bipolar)
 
 
 def _identity(operands: list[Value], attributes: dict) -> Value:
@@ -288,7 +270,11 @@ OPERATIONS: dict[str, Callable[[list[Value], dict], Value]] = {
     "BatchNormalization": _batch_norm,
     "Relu": _relu,
     "Transpose": _transpose,
-    "Reshape": _flatten,
+    "Reshape": _reshape,
     "Flatten": _flatten,
     "Identity": _identity,
+    "Conv": conv,
+    "MaxPool": max_pool,
+    "GlobalAveragePool": global_average_pool,
+    "Concat": concat,
 }

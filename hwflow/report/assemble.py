@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import PurePosixPath
 from typing import Any
 
 import hwflow
 from hwflow.bitstream import why_skipped
 from hwflow.board import Board
-from hwflow.recipe import PythonNetwork, Recipe
+from hwflow.costs import LayerShape, Target, recipe_target, total_estimate
+from hwflow.pipeline import ENDS
+from hwflow.recipe import Recipe
+from hwflow.recipe.network import network_name
+from hwflow.report.intervals import seeds
 from hwflow.report.schema import (
     Bitstream,
     Difference,
@@ -23,7 +29,9 @@ from hwflow.report.schema import (
     Resources,
     ResourceTable,
     RtlExecution,
+    Seeds,
     Stage,
+    StageEstimate,
     StallPattern,
     StepTime,
     Verification,
@@ -61,11 +69,12 @@ def assemble(
         hwflow_version=hwflow.__version__,
         started=started,
         seconds=sum(record.seconds for record in records.values()),
-        network=network_name(recipe),
+        network=network_name(recipe.network),
         data=recipe.data.name,
         problem=problem,
-        stages=_stages(recipe, records),
-        exchange=Exchange(**facts["export"]) if "export" in facts else None,
+        stages=_stages(recipe, board, records),
+        ended=next((found[ENDS] for found in facts.values() if found.get(ENDS)), None),
+        exchange=_exchange(facts["export"]) if "export" in facts else None,
         hardware=_hardware(recipe, board, facts, design) if design is not None else None,
         verification=_verification(facts) if "sim" in facts else None,
         bitstream=Bitstream(skipped=why_skipped(board)) if design is not None else None,
@@ -76,16 +85,14 @@ def assemble(
     )
 
 
-def network_name(recipe: Recipe) -> str:
-    """What a recipe's network is called."""
-    network = recipe.network
-    return network.python if isinstance(network, PythonNetwork) else network.name
+def _exchange(facts: Mapping[str, Any]) -> Exchange:
+    return Exchange(**{name: value for name, value in facts.items() if name != ENDS})
 
 
-def _stages(recipe: Recipe, records: Mapping[str, StepRecord]) -> list[Stage]:
+def _stages(recipe: Recipe, board: Board, records: Mapping[str, StepRecord]) -> list[Stage]:
     stages = []
-    for index, settings in enumerate(recipe.stages):
-        name = f"{index + 1:02d}-{settings.kind}"
+    target = recipe_target(recipe, board)
+    for name, settings in zip(recipe.stage_names, recipe.stages, strict=True):
         if name in records:
             facts = records[name].facts
             stages.append(
@@ -94,10 +101,28 @@ def _stages(recipe: Recipe, records: Mapping[str, StepRecord]) -> list[Stage]:
                     kind=settings.kind,
                     metric=Metric(value=facts["test_accuracy"]),
                     seconds=records[name].seconds,
+                    estimate=_stage_estimate(facts["layers"], target),
+                    seeds=_seeds(name, records),
+                    teachers=facts.get("teachers", []),
                     **{key: facts[key] for key in ("params", "macs", "bops", "weight_bits")},
                 )
             )
     return stages
+
+
+def _stage_estimate(layers: list[dict[str, Any]], target: Target) -> StageEstimate:
+    return StageEstimate(**asdict(total_estimate([LayerShape(**x) for x in layers], target)))
+
+
+def _seeds(stage: str, records: Mapping[str, StepRecord]) -> Seeds | None:
+    """What the repetitions of a stage gave, as far as they are done."""
+    places = [PurePosixPath(record.folder) for record in records.values()]
+    values = [
+        record.facts["test_accuracy"]
+        for place, record in zip(places, records.values(), strict=True)
+        if place.name == stage and place.parts[0] in (stage, "seeds")
+    ]
+    return seeds(values) if len(values) > 1 else None
 
 
 def _hardware(

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from hwflow.report.schema import Report
+from hwflow.report.schema import Report, Seeds
 from hwflow.report.tables import accuracy, used_resources, verdict
 
 RESOURCE_NAMES = {
@@ -62,6 +62,7 @@ def _view(report: Report) -> dict[str, Any]:
         "layers": [],
         "steps": [],
     }
+    view["stages"] = [(stage, _band(stage.seeds, view["scale"])) for stage in report.stages]
     slowest = max((step.seconds for step in report.steps), default=0) or 1
     view["steps"] = [(step, 100 * step.seconds / slowest) for step in report.steps]
     hardware = report.hardware
@@ -113,8 +114,18 @@ def _kind(op: str) -> str:
 def _accuracy_scale(report: Report) -> tuple[float, float]:
     """Ends of the accuracy axis: round numbers around the stages' values."""
     values = [stage.metric.value for stage in report.stages] or [0.0, 1.0]
+    values += [max(0.0, stage.seeds.low) for stage in report.stages if stage.seeds is not None]
     low = max(0.0, int(20 * (min(values) - 0.05)) / 20)
     return low, 1.0
+
+
+def _band(seeds: Seeds | None, scale: tuple[float, float]) -> tuple[float, float] | None:
+    """Left end and width, in % of the accuracy axis, of an interval."""
+    if seeds is None:
+        return None
+    low, high = (min(max(value, scale[0]), scale[1]) for value in (seeds.low, seeds.high))
+    length = scale[1] - scale[0]
+    return 100 * (low - scale[0]) / length, 100 * (high - low) / length
 
 
 def _comparison(reports: Sequence[Report]) -> dict[str, Any]:

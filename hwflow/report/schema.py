@@ -25,6 +25,33 @@ class Metric(_Part):
     split: str = "test"
 
 
+class Seeds(_Part):
+    """A stage's metric from several seeds: each value, the recipe's own seed first, their mean,
+    and its 95 % confidence interval."""
+
+    values: list[float]
+    mean: float
+    low: float
+    high: float
+
+
+class Teacher(_Part):
+    """A network that a stage learned from."""
+
+    teacher: str
+    validation_accuracy: float
+    test_accuracy: float
+
+
+class StageEstimate(_Part):
+    """What a network's linear layers would take, folded for the recipe's frames a second."""
+
+    cycles: int
+    lut: int
+    dsp: int
+    bram18: int
+
+
 class Stage(_Part):
     """A compression stage and the network that it left."""
 
@@ -36,6 +63,9 @@ class Stage(_Part):
     bops: int
     weight_bits: int
     seconds: float
+    estimate: StageEstimate | None = None
+    seeds: Seeds | None = None
+    teachers: list[Teacher] = Field(default_factory=list)
 
 
 class Resources(_Part):
@@ -157,14 +187,16 @@ class Verification(_Part):
 
 
 class Exchange(_Part):
-    """How far the exported files agree with the trained network (logits)."""
+    """How far the exported files agree with the trained network (logits), or why there is none;
+    `reference_max_abs` is of the float64 reference, where that knows all operations."""
 
     samples: int
     undecided: int
-    qonnx_max_abs: float
+    qonnx_max_abs: float | None
+    qonnx_skipped: str | None = None
     qcdq_max_abs: float | None
     qcdq_skipped: str | None
-    reference_max_abs: float
+    reference_max_abs: float | None
 
 
 class Bitstream(_Part):
@@ -191,6 +223,7 @@ class Report(_Part):
         started: date and time of the last `hwflow build`.
         seconds: that the steps took, each when it last ran.
         problem: what the build failed of.
+        ended: why it is complete without an accelerator.
     """
 
     schema_: Literal[1] = Field(1, alias="schema")
@@ -204,6 +237,7 @@ class Report(_Part):
     network: str
     data: str
     problem: str | None = None
+    ended: str | None = None
     stages: list[Stage]
     exchange: Exchange | None = None
     hardware: Hardware | None = None

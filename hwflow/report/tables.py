@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Callable, Sequence
 
-from hwflow.report.schema import Report, Resources
+from hwflow.report.schema import Report, Resources, Seeds
 
 Column = tuple[str, Callable[[Report], object]]
 
@@ -52,6 +52,8 @@ def verdict(report: Report) -> str:
     """A word about the build."""
     if report.problem:
         return "failed"
+    if report.ended:
+        return "ended after export"
     if report.verification is None:
         return "not verified"
     return "verified" if report.verification.passed else "mismatch"
@@ -84,10 +86,37 @@ def to_csv(reports: Sequence[Report]) -> str:
 
 
 def to_markdown(reports: Sequence[Report]) -> str:
-    """One line a run, as a Markdown table."""
+    """One line a run, as a Markdown table; one a stage that several seeds repeated, and one
+    a run that ended after its export, with the reason."""
     rows = [[_short(value(report)) for _, value in COLUMNS] for report in reports]
-    lines = [[name for name, _ in COLUMNS], ["---"] * len(COLUMNS), *rows]
+    text = _markdown_table([name for name, _ in COLUMNS], rows)
+    repeated = [
+        [report.recipe, stage.name, *_seeds(stage.seeds)]
+        for report in reports
+        for stage in report.stages
+        if stage.seeds is not None
+    ]
+    if repeated:
+        header = ["recipe", "stage", "mean accuracy", "95 % interval", "seeds"]
+        text += "\n" + _markdown_table(header, repeated)
+    ended = [[report.recipe, _short(report.ended)] for report in reports if report.ended]
+    if ended:
+        text += "\n" + _markdown_table(["recipe", "ended after export, because"], ended)
+    return text
+
+
+def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _seeds(seeds: Seeds) -> list[str]:
+    """Mean, interval and values as text."""
+    return [
+        f"{seeds.mean:.4f}",
+        f"{seeds.low:.4f} to {seeds.high:.4f}",
+        ", ".join(f"{value:.4f}" for value in seeds.values),
+    ]
 
 
 def to_json(reports: Sequence[Report]) -> str:

@@ -10,17 +10,22 @@ from hwflow.report.schema import Report, RtlExecution
 
 
 def summary(report: Report) -> RenderableType:
-    """Accuracy by stage, speed, resources against the board, verdicts."""
+    """Accuracy by stage and seed, speed, resources against the board, verdicts."""
     parts: list[RenderableType] = [
         Text(f"{report.recipe} on {report.board_title} ({report.part})", style="bold"),
         _stages(report),
+        Text("*estimated: the linear layers, folded for the recipe's frames a second", "dim"),
     ]
+    if any(stage.seeds for stage in report.stages):
+        parts.append(_seeds(report))
     if report.hardware is not None:
         parts += [_speed(report), _resources(report)]
     if report.verification is not None:
         parts.append(_verification(report))
     if report.bitstream is not None and report.bitstream.skipped:
         parts.append(Text(f"bitstream: none; {report.bitstream.skipped}", style="dim"))
+    if report.ended:
+        parts.append(Text(f"ended      after export: {report.ended}", style="yellow"))
     if report.problem:
         parts.append(Text(report.problem, style="bold red"))
     return Group(*parts)
@@ -28,17 +33,38 @@ def summary(report: Report) -> RenderableType:
 
 def _stages(report: Report) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("stage", "test accuracy", "parameters", "weight kbit", "Mbit operations"):
+    names = ["stage", "test accuracy", "parameters", "MACs", "Mbit ops", "weight kbit"]
+    estimates = ["cycles*", "LUT*", "BRAM18*"]
+    for name in [*names, *estimates, "time"]:
         table.add_column(name, justify="left" if name == "stage" else "right")
     for stage in report.stages:
+        estimate = stage.estimate
+        guessed = [estimate.cycles, estimate.lut, estimate.bram18] if estimate else []
         table.add_row(
             stage.kind,
             f"{stage.metric.value:.2%}",
             f"{stage.params:,}",
-            f"{stage.weight_bits / 1e3:,.1f}",
+            f"{stage.macs:,}",
             f"{stage.bops / 1e6:,.2f}",
+            f"{stage.weight_bits / 1e3:,.1f}",
+            *([f"{value:,}" for value in guessed] or [""] * len(estimates)),
+            f"{stage.seconds:,.1f} s",
         )
     return table
+
+
+def _seeds(report: Report) -> Text:
+    """Mean, interval and values of each stage's repetitions."""
+    text = Text()
+    for stage in report.stages:
+        if stage.seeds is not None:
+            found = stage.seeds
+            values = ", ".join(f"{value:.2%}" for value in found.values)
+            text.append("seeds      " if not text else "\n           ", "dim")
+            text.append(f"{stage.kind} ")
+            text.append(f"{found.mean:.2%}", "bold")
+            text.append(f", 95 % within {found.low:.2%} to {found.high:.2%} ({values})")
+    return text
 
 
 def _speed(report: Report) -> Text:

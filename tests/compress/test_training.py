@@ -7,8 +7,8 @@ import torch
 
 from hwflow import networks
 from hwflow.compress import STAGES, StageContext, accuracy
-from hwflow.compress.costs import network_costs
 from hwflow.compress.training import Batches
+from hwflow.costs import network_costs
 from hwflow.data import load
 from hwflow.errors import HwflowError
 from hwflow.recipe import Digits, Mlp, Quantize, Train
@@ -65,12 +65,12 @@ def test_a_diverging_training_says_so(data, tmp_path):
 
 def test_every_epoch_shows_every_sample_once_in_a_new_order(data):
     batches = Batches(data, data.validation, 16, seed=0)
-    epochs = [torch.cat([labels for _, labels in batches]) for _ in range(2)]
+    epochs = [torch.cat([labels for _, labels, *_ in batches]) for _ in range(2)]
     whole = len(data.validation) // 16 * 16
     assert [len(epoch) for epoch in epochs] == [whole, whole]
     assert not torch.equal(epochs[0], epochs[1])
     unshuffled = Batches(data, data.validation, 16, seed=None)
-    labels = torch.cat([labels for _, labels in unshuffled])
+    labels = torch.cat([labels for _, labels, *_ in unshuffled])
     assert labels.tolist() == data.validation.labels.tolist()
 
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from qonnx.custom_op.registry import getCustomOp
 
-from hwflow.dataflow.folding import divisors, fold_for_cycles, fold_from_file, layer_cycles
-from hwflow.dataflow.lower import target_cycles
+from hwflow.costs import divisors, target_cycles
+from hwflow.dataflow.folding import fold_for_cycles, fold_from_file, layer_cycles
 from hwflow.errors import HwflowError, RequestError
 from hwflow.recipe import Hardware
 from tests.hardware import PYNQ, lowered

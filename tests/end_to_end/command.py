@@ -97,6 +97,10 @@ class Running:
         """Until a descendant's command line holds the text."""
         self._wait(lambda: any(text in line for line in self.children().values()), text)
 
+    def wait_for_file(self, path: Path) -> None:
+        """Until it is there."""
+        self._wait(path.exists, str(path))
+
     def _wait(self, condition, what: str) -> None:
         deadline = time.monotonic() + PATIENCE
         while not condition():

@@ -65,3 +65,32 @@ def test_a_second_build_in_the_same_folder_is_refused(tmp_path):
     assert "another build (process" in second.err
     assert "choose another folder with --out" in second.err
     first.end(signal.SIGINT)
+
+
+TAUGHT = """\
+seed: 1
+data: {name: digits}
+network: {name: mlp, widths: [12]}
+stages:
+  - kind: distill
+    epochs: 40
+    distillation:
+      teachers: [{network: {name: mlp, widths: [32]}, train: {epochs: 3}}]
+"""
+
+
+def test_a_teacher_that_was_trained_before_a_kill_is_not_trained_again(tmp_path):
+    (tmp_path / "small.yaml").write_text(TAUGHT)
+    folder = tmp_path / "runs" / "small-pynq-z2"
+    running = Running(BUILD, tmp_path)
+    running.wait_for_file(folder / "01-distill" / "checkpoints" / "best.ckpt")
+    running.end(signal.SIGKILL)
+    first = (folder / "build.log").read_text()
+    assert "teacher 0: epoch 3 of 3" in first
+    assert "note epoch 40 of 40" not in first
+    result = run(*BUILD, cwd=tmp_path)
+    assert result.code == 0, result.err
+    second = (folder / "build.log").read_text().removeprefix(first)
+    assert "teacher 0: epoch" not in second
+    assert "note epoch 40 of 40" in second
+    assert (folder / "01-distill" / "teacher-0.safetensors").exists()

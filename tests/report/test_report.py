@@ -4,11 +4,14 @@ import csv
 import io
 import json
 
+import numpy as np
 import pytest
 from rich.console import Console
+from scipy import stats
 
 from hwflow.errors import RequestError
 from hwflow.report import FORMATS, Report, load_report, save_report
+from hwflow.report.intervals import seeds
 from hwflow.report.terminal import summary
 
 RESOURCES = {"lut": 100, "ff": 50, "dsp": 3, "bram18": 0, "uram": 0}
@@ -42,6 +45,7 @@ def report(**changes):
                 "bops": 64,
                 "weight_bits": 32,
                 "seconds": 3.0,
+                "estimate": {"cycles": 81, "lut": 4321, "dsp": 5, "bram18": 6},
             }
         ],
         "hardware": {
@@ -99,6 +103,15 @@ def test_the_page_shows_the_figures_and_the_bottleneck():
     assert "wrong" not in page.split("</style>")[1]
 
 
+def test_what_each_stage_would_take_as_hardware_is_shown_and_said_to_be_estimated():
+    console = Console(file=io.StringIO(), width=200)
+    console.print(summary(report()))
+    for text in (FORMATS["html"]([report()]), console.file.getvalue()):
+        for figure in ("81", "4,321", "6"):
+            assert figure in text
+        assert "estimated" in text.lower()
+
+
 def test_a_mismatch_is_seen_everywhere():
     page = FORMATS["html"]([wrong()])
     assert ">failed<" in page
@@ -121,6 +134,22 @@ def test_what_was_not_done_is_not_shown_as_done():
     Console(file=io.StringIO()).print(summary(empty))
 
 
+def test_a_build_that_ended_after_export_says_so_and_why_everywhere():
+    ended = report(
+        hardware=None, verification=None, bitstream=None, ended="layer pool is a Softmax"
+    )
+    console = Console(file=io.StringIO(), width=200)
+    console.print(summary(ended))
+    page, table = FORMATS["html"]([ended]), FORMATS["md"]([ended])
+    for text in (console.file.getvalue(), page, table):
+        assert "after export" in text
+        assert "layer pool is a Softmax" in text
+    assert ">ended after export<" in page
+    assert "ended after export" in FORMATS["csv"]([ended])
+    assert json.loads(FORMATS["json"]([ended]))["ended"] == "layer pool is a Softmax"
+    assert "verified" not in page.split("</style>")[1]
+
+
 def test_names_are_escaped():
     assert "<script>alert" not in FORMATS["html"]([report(network="<script>alert(1)</script>")])
 
@@ -136,3 +165,39 @@ def test_runs_are_compared_in_one_table_and_one_picture():
     assert rows[0]["lut"] == "200"
     assert len(FORMATS["md"](reports).splitlines()) == 5
     assert len(json.loads(FORMATS["json"](reports))) == 3
+
+
+SEEDS = {"values": [0.9, 0.91, 0.95], "mean": 0.92, "low": 0.8543, "high": 0.9857}
+
+
+def repeated():
+    """The same, with stages that three seeds repeated, and a teacher."""
+    found = report()
+    teacher = {"teacher": "mlp, trained", "validation_accuracy": 0.97, "test_accuracy": 0.975}
+    stage = found.stages[0].model_dump() | {"seeds": SEEDS, "teachers": [teacher]}
+    return Report.model_validate(found.model_dump(by_alias=True) | {"stages": [stage]})
+
+
+def test_seeds_are_shown_with_mean_interval_and_values_in_every_report(tmp_path):
+    console = Console(file=io.StringIO(), width=200)
+    console.print(summary(repeated()))
+    for text in (console.file.getvalue(), FORMATS["html"]([repeated()])):
+        for figure in ("92.00", "85.43", "98.57", "90.00", "91.00", "95.00"):
+            assert figure in text
+    page = FORMATS["html"]([repeated()])
+    assert "teacher: mlp, trained, 97.50 %" in page
+    assert "<u style" in page
+    assert "<u style" not in FORMATS["html"]([report()])
+    *_, line = FORMATS["md"]([repeated()]).splitlines()
+    assert line == "| net | 01-train | 0.9200 | 0.8543 to 0.9857 | 0.9000, 0.9100, 0.9500 |"
+    save_report(repeated(), tmp_path)
+    assert load_report(tmp_path).stages[0].seeds.values == SEEDS["values"]
+
+
+@pytest.mark.parametrize("values", [[0.9, 0.8], [0.91, 0.95, 0.93, 0.97, 0.9], [0.5, 0.5, 0.5]])
+def test_the_interval_is_students(values):
+    found = seeds(values)
+    low, high = stats.t.interval(
+        0.95, len(values) - 1, np.mean(values), max(stats.sem(values), 1e-300)
+    )
+    assert (found.mean, found.low, found.high) == pytest.approx((np.mean(values), low, high))

@@ -87,10 +87,10 @@ class Sigmoid(nn.Module):
         return self.last(self.squash(self.first(self.flat(x))))
 
 
-class Residual(Sigmoid):
+class Product(Sigmoid):
     def forward(self, x):
         x = self.first(self.flat(x))
-        return self.last(x + torch.relu(x))
+        return self.last(x * torch.relu(x))
 
 
 class Branching(Sigmoid):
@@ -103,7 +103,7 @@ class Branching(Sigmoid):
     ("kind", "says"),
     [
         (Sigmoid, "layer squash is a Sigmoid, which hardware does not take"),
-        (Residual, "a call of add, which hardware does not take"),
+        (Product, "a call of mul, which hardware does not take"),
         (Branching, "can't be traced"),
         (nn.Flatten, "no linear layer"),
     ],

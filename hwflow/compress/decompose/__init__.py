@@ -1,0 +1,5 @@
+"""Stage `decompose`: layers become products of smaller ones (Tucker, CP, SVD)."""
+
+from hwflow.compress.decompose.stage import DecomposeStage
+
+__all__ = ["DecomposeStage"]

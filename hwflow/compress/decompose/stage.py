@@ -1,0 +1,176 @@
+"""Stage `decompose`: layers become products of smaller ones, and the network is trained on.
+
+Each layer is decomposed; its last factor is fitted to what the layer made on training data; batch
+norms get new statistics; the network is trained.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+
+from hwflow.compress.decompose.candidates import Candidate, find_candidates
+from hwflow.compress.decompose.cost import Use, network_cost, uses
+from hwflow.compress.decompose.kernel import Dimensions
+from hwflow.compress.decompose.plan import Decomposition, in_parallel, plan_layer
+from hwflow.compress.decompose.refit import recalibrate, refit
+from hwflow.compress.decompose.replace import factor_layers, fill, put
+from hwflow.compress.distillation import objective_for
+from hwflow.compress.stage import StageContext, StageOutcome, measure
+from hwflow.compress.training import train
+from hwflow.costs import Target, layer_shapes
+from hwflow.data import Split
+from hwflow.recipe.decompose import Decompose
+
+
+class DecomposeStage:
+    """Decomposes layers and trains on."""
+
+    def check(self, model: nn.Module, settings: Decompose) -> None:
+        """Raise if a pattern matches no layer, or a rank or the unit can't be had."""
+        find_candidates(model, settings)
+
+    def run(self, model: nn.Module, settings: Decompose, context: StageContext) -> StageOutcome:
+        """Decompose, refit, recalibrate, train, and measure on validation and test."""
+        candidates, left = find_candidates(model, settings)
+        layer_uses = uses(model, context.data.shape)
+        plan, stay = decompose(candidates, layer_uses, settings, context)
+        compact = replaced(model, plan)
+        _assert_costs(compact, context.data.shape, plan, candidates, context.target)
+        samples = calibration_samples(settings, context)
+        if settings.refit:
+            order = {name: len(found) for name, found in layer_uses.items() if name in plan}
+            refit(compact, model, order, samples, context.note)
+        if settings.recalibrate:
+            recalibrate(compact, samples)
+        return self._trained(compact, settings, context, _structure(plan, left | stay))
+
+    def _trained(
+        self,
+        model: nn.Module,
+        settings: Decompose,
+        context: StageContext,
+        structure: dict[str, Any],
+    ) -> StageOutcome:
+        untrained = measure(model, context)["validation_accuracy"]
+        objective = objective_for(settings.distillation, model, context)
+        train(model, settings, context, objective=objective)
+        metrics = measure(model, context) | {
+            "validation_accuracy_before_training": untrained,
+            "decomposed_layers": float(len(structure["layers"])),
+        }
+        return StageOutcome(model.eval(), metrics, structure)
+
+    def rebuild(
+        self, model: nn.Module, settings: Decompose, structure: dict[str, Any]
+    ) -> nn.Module:
+        """The decomposed network, the factors without their values."""
+        model = copy.deepcopy(model)
+        for name, made in structure["layers"].items():
+            layer: Any = model.get_submodule(name)
+            size = Dimensions.of(layer.weight)
+            put(model, name, factor_layers(layer, size, made["method"], tuple(made["ranks"])))
+        return model
+
+
+def decompose(
+    candidates: list[Candidate],
+    layer_uses: dict[str, list[Use]],
+    settings: Decompose,
+    context: StageContext,
+) -> tuple[dict[str, Decomposition], dict[str, str]]:
+    """Decompose layers, each on its own.
+
+    Args:
+        candidates: layers and their policies.
+        layer_uses: of all layers in a frame.
+        settings: of the stage.
+        context: of the stage.
+
+    Returns:
+        The decompositions, and why other layers stay, by name.
+    """
+    used = [candidate for candidate in candidates if candidate.name in layer_uses]
+    stay = {c.name: "the network's forward does not call it" for c in candidates if c not in used}
+
+    def work(candidate: Candidate) -> Decomposition | str:
+        return plan_layer(
+            candidate, layer_uses[candidate.name], settings.unit, context.target, context.seed
+        )
+
+    plan: dict[str, Decomposition] = {}
+    for number, (candidate, found) in enumerate(
+        zip(used, in_parallel(work, used), strict=True), start=1
+    ):
+        if isinstance(found, str):
+            stay[candidate.name] = found
+            told = f"{candidate.name} stays: {found}"
+        else:
+            plan[candidate.name] = found
+            ranks = ", ".join(map(str, found.ranks))
+            told = (
+                f"{candidate.name}: {found.method}, rank {ranks}, error {found.factors.error:.3f}"
+            )
+        context.note(told, number / len(used))
+    return plan, stay
+
+
+def replaced(model: nn.Module, plan: dict[str, Decomposition]) -> nn.Module:
+    """A copy of a network with factors in the place of its layers.
+
+    Args:
+        model: left as it is.
+        plan: decompositions by the layers' names.
+    """
+    compact = copy.deepcopy(model)
+    for name, found in plan.items():
+        layer: Any = compact.get_submodule(name)
+        size = Dimensions.of(layer.weight)
+        factors = factor_layers(layer, size, found.method, found.ranks)
+        fill(factors, found.factors.weights, layer)
+        put(compact, name, factors)
+    return compact
+
+
+def _assert_costs(
+    compact: nn.Module,
+    shape: tuple[int, ...],
+    plan: dict[str, Decomposition],
+    candidates: list[Candidate],
+    target: Target,
+) -> None:
+    """Each layer's factors, as the network really runs them, cost what was planned, and less."""
+    shapes = layer_shapes(compact, shape)
+    for candidate in candidates:
+        if candidate.name in plan:
+            own = [s for s in shapes if s.name.startswith(f"{candidate.name}.")]
+            found, cost = plan[candidate.name], network_cost(candidate.policy.cost, own, target)
+            assert cost == found.after, f"{candidate.name}: {cost} is not {found.after}"
+            assert cost.is_below(found.before), f"{candidate.name}: {cost} is not less"
+
+
+def calibration_samples(settings: Decompose, context: StageContext) -> torch.Tensor:
+    """(N, *shape) training samples, drawn by the seed."""
+    data = context.data
+    generator = torch.Generator().manual_seed(context.seed)
+    drawn = torch.randperm(len(data.train), generator=generator)[: settings.calibration].numpy()
+    return torch.from_numpy(data.floats(Split(data.train.inputs[drawn], data.train.labels[drawn])))
+
+
+def _structure(plan: dict[str, Decomposition], left: dict[str, str]) -> dict[str, Any]:
+    """What `rebuild` needs, and what became of each layer."""
+    return {
+        "layers": {
+            name: {
+                "method": found.method,
+                "ranks": list(found.ranks),
+                "error": found.factors.error,
+                "macs": [found.before.macs, found.after.macs],
+            }
+            for name, found in plan.items()
+        },
+        "left": left,
+    }

@@ -1,0 +1,29 @@
+"""Stage `distill`: train on, with teachers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from hwflow.compress.distillation import objective_for
+from hwflow.compress.stage import StageContext, StageOutcome, measure
+from hwflow.compress.training import train
+from hwflow.recipe import Distill
+
+
+class DistillStage:
+    """Trains the network as it is, with teachers."""
+
+    def check(self, model: nn.Module, settings: Distill) -> None:
+        """Any network can learn; `distillation.check_teachers` sees to who teaches it."""
+
+    def run(self, model: nn.Module, settings: Distill, context: StageContext) -> StageOutcome:
+        """Train, and measure on validation and test."""
+        objective = objective_for(settings.distillation, model, context)
+        train(model, settings, context, objective=objective)
+        return StageOutcome(model.eval(), measure(model, context))
+
+    def rebuild(self, model: nn.Module, settings: Distill, structure: dict[str, Any]) -> nn.Module:
+        """The network itself."""
+        return model

@@ -1,0 +1,6 @@
+"""Pruning: movement, magnitude and hard concrete gates, of weights, blocks, channels, heads and
+neurons; what is structured is taken out."""
+
+from hwflow.compress.prune.stage import PruneStage, check_pruning
+
+__all__ = ["PruneStage", "check_pruning"]

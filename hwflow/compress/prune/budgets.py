@@ -1,0 +1,106 @@
+"""What the compact network costs, from how many units of each group stay."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from torch import nn
+
+from hwflow.compress.prune.coupling import Group
+from hwflow.costs import LayerShape, Target, fold, layer_shapes, total_estimate
+from hwflow.errors import RequestError
+from hwflow.recipe.prune import Cost
+
+
+class CompactCosts:
+    """Costs of a network without some units, without building it.
+
+    Args:
+        model: dense network.
+        shape: of one sample.
+        groups: of units that may go.
+        target: what hardware is asked for.
+    """
+
+    def __init__(
+        self, model: nn.Module, shape: tuple[int, ...], groups: Sequence[Group], target: Target
+    ) -> None:
+        self.layers, self.target = layer_shapes(model, shape), target
+        self.names = [group.name for group in groups]
+        self.sizes = [group.size for group in groups]
+        self.foldings = {
+            layer.name: fold(layer.mw, layer.mh, layer.positions, target.cycles)
+            for layer in self.layers
+        }
+        # For each layer: by how much a unit of a group shrinks its outputs and inputs.
+        self.shrinks: dict[str, list[tuple[int, int, int]]] = {}
+        for place, group in enumerate(groups):
+            for member in group.members:
+                if member.parameter != "weight":
+                    continue
+                weight = getattr(model.get_submodule(member.layer), member.parameter)
+                kernel = math.prod(weight.shape[2:]) if member.dim == 1 else 1
+                shrink = (place, member.dim, len(member.index[0]) * kernel)
+                self.shrinks.setdefault(member.layer, []).append(shrink)
+        self.known: dict[tuple[Cost, tuple[int, ...]], float] = {}
+
+    def compact_layers(self, counts: Sequence[int]) -> list[LayerShape]:
+        """The layers' shapes with as many units of each group as `counts` says."""
+        return [self._compact(layer, counts) for layer in self.layers]
+
+    def cost(self, of: Cost, counts: Sequence[int]) -> float:
+        """What the network costs with as many units of each group as `counts` says."""
+        key = (of, tuple(counts))
+        if key not in self.known:
+            self.known[key] = self._cost(of, self.compact_layers(counts))
+        return self.known[key]
+
+    def dense(self, of: Cost) -> float:
+        """What the network costs with all units.
+
+        Raises:
+            RequestError: nothing.
+        """
+        found = self.cost(of, self.sizes)
+        if found == 0:
+            raise RequestError(
+                f"the network takes no {of} before pruning, so that a budget of it means nothing",
+                hint="give a budget of macs, cycles or lut",
+            )
+        return found
+
+    def _compact(self, layer: LayerShape, counts: Sequence[int]) -> LayerShape:
+        lost = [0, 0]
+        for place, dim, each in self.shrinks.get(layer.name, ()):
+            lost[dim] += (self.sizes[place] - counts[place]) * each
+        left = layer.mh - lost[0]
+        # Groups of a convolution go whole.
+        groups = layer.groups * left // layer.mh if layer.groups > 1 else 1
+        return replace(layer, mh=left, mw=layer.mw - lost[1], groups=groups)
+
+    def _cost(self, of: Cost, layers: Sequence[LayerShape]) -> float:
+        if of == "macs":
+            return sum(layer.macs for layer in layers)
+        if of == "cycles":
+            return max(self._cycles(layer) for layer in layers)
+        found = total_estimate(layers, self.target)
+        return found.lut if of == "lut" else found.bram18
+
+    def _cycles(self, layer: LayerShape) -> int:
+        """Cycles at the dense network's folding."""
+        folding = self.foldings[layer.name]
+        steps = math.ceil(layer.mh / folding.pe) * math.ceil(layer.mw / folding.simd)
+        return steps * layer.positions
+
+
+def kept_share(costs: CompactCosts, of: Cost, counts: Mapping[str, int]) -> float:
+    """Share of the dense network's cost that stays.
+
+    Args:
+        costs: of the network.
+        of: which cost.
+        counts: units that stay, by group.
+    """
+    return costs.cost(of, [counts[name] for name in costs.names]) / costs.dense(of)

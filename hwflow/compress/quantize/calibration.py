@@ -1,0 +1,85 @@
+"""What is done to a quantized network with data but without training."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import numpy as np
+import torch
+from brevitas.graph.calibrate import calibration_mode
+from brevitas.graph.gptq import gptq_mode
+from torch import fx, nn
+
+from hwflow.compress.quantize.bias_correction import correct_biases
+from hwflow.compress.quantize.learned_rounding import learn_rounding
+from hwflow.compress.quantize.values import unquantized
+from hwflow.compress.stage import StageContext
+from hwflow.data import Dataset, Split
+from hwflow.recipe.quantize import PostTraining
+
+BATCH = 256
+
+
+def post_train(
+    model: nn.Module, reference: nn.Module | None, settings: PostTraining, context: StageContext
+) -> None:
+    """Calibrate a quantized network and reduce its errors, in place.
+
+    Args:
+        model: Brevitas network; left in eval mode.
+        reference: the float network that it was made of, which is put in eval mode; None: there
+            is none but itself with its quantizers off.
+        settings: what to do.
+        context: data, seed, and who is told how far it is.
+    """
+    batches = samples(context.data, settings.samples, context.seed)
+    context.note("calibrating", None)
+    calibrate(model, batches)
+    own = copy.deepcopy(model) if reference is None else reference.eval()
+    with nullcontext() if reference is not None else unquantized(own):
+        if settings.rounding == "gptq":
+            context.note("rounding weights (GPTQ)", None)
+            apply_gptq(model, batches)
+        elif settings.rounding == "learned":
+            learn_rounding(model, own, batches, settings, context)
+        if settings.bias_correction:
+            context.note("correcting biases", None)
+            correct_biases(model, own, batches)
+
+
+def samples(data: Dataset, count: int, seed: int) -> list[torch.Tensor]:
+    """Batches of training samples, chosen at random, (B, *shape) each."""
+    order = np.random.default_rng(seed).permutation(len(data.train))[:count]
+    chosen = Split(data.train.inputs[order], data.train.labels[order])
+    inputs = torch.from_numpy(data.floats(chosen))
+    return list(inputs.split(BATCH))
+
+
+@torch.no_grad()
+def calibrate(model: nn.Module, batches: Sequence[torch.Tensor]) -> None:
+    """Set the scales of activations to what they are on data, layers computing in float.
+
+    Args:
+        model: Brevitas network; left in eval mode.
+        batches: of samples.
+    """
+    model.eval()
+    with calibration_mode(model):
+        for batch in batches:
+            model(batch)
+    model(batches[0])  # Scales of weights that are parameters are set by their first use.
+
+
+@torch.no_grad()
+def apply_gptq(model: nn.Module, batches: Sequence[torch.Tensor]) -> None:
+    """Round weights one after the other, each error made up for by those still to come (Frantar
+    et al. 2022, section 3), layer after layer."""
+    with gptq_mode(model, create_weight_orig=False, act_order=True) as gptq:
+        for _ in range(gptq.num_layers):
+            for batch in batches:
+                gptq.model(batch)
+            gptq.update()
+    if isinstance(model, fx.GraphModule):
+        model.recompile()  # Brevitas leaves its own forward behind.

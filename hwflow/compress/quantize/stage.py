@@ -1,0 +1,164 @@
+"""The stage: quantizes, calibrates, trains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from hwflow.compress.distillation import objective_for
+from hwflow.compress.quantize.accumulator import check_accumulators
+from hwflow.compress.quantize.calibration import post_train
+from hwflow.compress.quantize.equalization import equalize
+from hwflow.compress.quantize.graph import quantize_network
+from hwflow.compress.quantize.inputs import input_structure
+from hwflow.compress.quantize.layerwise import quantize_layers
+from hwflow.compress.quantize.learned_bits import BitsInRange, FewerBits, parameter_groups
+from hwflow.compress.quantize.lint import violations
+from hwflow.compress.quantize.tracing import made_of_brevitas, never_hardware, trace
+from hwflow.compress.stage import StageContext, StageOutcome, measure
+from hwflow.compress.training import Objective, train
+from hwflow.errors import RequestError
+from hwflow.recipe import Quantize
+from hwflow.recipe.quantize import PostTraining
+
+# Quantizers of a network that are not known before it is looked at.
+_ANY_INPUT = {"bits": 8, "signed": True, "limit": 1.0}
+# Options that say how hwflow quantizes, which networks made of Brevitas layers do themselves.
+_OURS = (
+    "format",
+    "weight_bits",
+    "activation_bits",
+    "signed_bits",
+    "pool_bits",
+    "input_bits",
+    "weight_scaling",
+    "scale",
+    "accumulator_bits",
+    "learned_bits",
+    "layers",
+)
+LISTED = 5
+
+
+class QuantizeStage:
+    """Swaps in quantized layers, calibrates and trains on."""
+
+    def check(self, model: nn.Module, settings: Quantize) -> None:
+        """Find out what can't be quantized, or what hardware does not take, before any training.
+
+        A network with layers that FINN can never take is for export: of that no mistake is made.
+
+        Args:
+            model: not quantized; or made of Brevitas layers. An attribute `sample_shape` tells the
+                shape of one sample, without which sizes of images are not known.
+            settings: of the stage.
+
+        Raises:
+            RequestError: names the layers, and for each what to do.
+        """
+        shape = getattr(model, "sample_shape", None)
+        form = _form(model, settings)
+        if settings.target == "export" or never_hardware(model) is not None:
+            if form == "graph":
+                quantize_network(model, settings, {**_ANY_INPUT, "shape": shape})
+            elif form == "layers":
+                quantize_layers(model, settings)
+            return
+        if form == "graph":
+            traced = quantize_network(model, settings, {**_ANY_INPUT, "shape": shape})
+        else:
+            traced = trace(model)
+        _refuse([str(v) for v in violations(traced, shape)])
+
+    def run(self, model: nn.Module, settings: Quantize, context: StageContext) -> StageOutcome:
+        """Quantize, calibrate, train, and measure on validation and test."""
+        post_training = settings.post_training
+        if post_training is None and settings.epochs == 0:
+            post_training = PostTraining()
+        never = never_hardware(model)
+        if never is not None:
+            context.note(f"the build will end after export: {never}", None)
+        form = _form(model, settings)
+        structure: dict[str, Any] = {"form": form, "shape": list(context.data.shape)}
+        if form == "graph":
+            if post_training is not None and post_training.equalize:
+                model = equalize(model)
+            structure |= input_structure(model, settings, context.data)
+        torch.manual_seed(context.seed)
+        quantized = self.rebuild(model, settings, structure)
+        if post_training is not None:
+            post_train(quantized, None if form == "own" else model, post_training, context)
+        self._train(quantized, settings, context)
+        check_accumulators(quantized.eval(), context.data.shape)
+        return StageOutcome(quantized, measure(quantized, context), structure)
+
+    def _train(self, quantized: nn.Module, settings: Quantize, context: StageContext) -> None:
+        objective: Objective = objective_for(settings.distillation, quantized, context)
+        if settings.learned_bits is not None:
+            objective = FewerBits(objective, settings.learned_bits.penalty)
+        train(
+            quantized,
+            settings,
+            context,
+            objective=objective,
+            groups=parameter_groups(quantized, settings),
+            callbacks=[BitsInRange()] if settings.learned_bits is not None else [],
+        )
+
+    def rebuild(self, model: nn.Module, settings: Quantize, structure: dict[str, Any]) -> nn.Module:
+        """The quantized network, its layers with the values of `model`."""
+        form = structure.get("form", "graph")
+        if form == "own":
+            return model
+        if form == "layers":
+            return quantize_layers(model, settings)
+        return quantize_network(model, settings, structure)
+
+
+def _form(model: nn.Module, settings: Quantize) -> str:
+    """How a network is quantized: by itself (`own`), by a pass over its graph (`graph`), or, where
+    it can't be traced and need not be, layer by layer (`layers`).
+
+    Raises:
+        RequestError: an option is for another form, or hardware is wanted and it can't be traced.
+    """
+    post_training = settings.post_training
+    moves = post_training is not None and (
+        post_training.equalize or post_training.rounding != "nearest"
+    )
+    if made_of_brevitas(model):
+        fields = type(settings).model_fields
+        for name in _OURS:
+            if getattr(settings, name) != fields[name].default:
+                raise RequestError(
+                    f"{name}: the network is made of Brevitas layers, which are quantized as they"
+                    " are written",
+                    hint=f"leave {name} out, or write the network in plain torch.nn",
+                )
+        if moves:
+            raise RequestError(
+                "post_training: equalize and other roundings are for networks that hwflow"
+                " quantizes",
+                hint="write the network in plain torch.nn",
+            )
+        return "own"
+    try:
+        trace(model)
+    except RequestError:
+        if settings.target == "hardware" and never_hardware(model) is None:
+            raise
+        if moves or settings.accumulator_bits is not None:
+            raise
+        return "layers"
+    return "graph"
+
+
+def _refuse(found: list[str]) -> None:
+    if found:
+        more = [f"and {len(found) - LISTED} more"] if len(found) > LISTED else []
+        raise RequestError(
+            "\n".join([*found[:LISTED], *more]),
+            hint="or set target: export, and the build ends after the export",
+        )

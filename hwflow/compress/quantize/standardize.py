@@ -1,0 +1,148 @@
+"""One form for calls that mean the same: functions become modules, pools go where quantizers can
+stand before them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.nn import functional
+
+from hwflow.compress.quantize.tracing import (
+    ADAPTIVE_POOLS,
+    is_max_pool,
+    is_relu,
+    module_of,
+    source,
+)
+from hwflow.compress.quantize.windows import covers, note_shapes
+
+_AVERAGE_POOLS = (nn.AvgPool1d, nn.AvgPool2d)
+# They would change what another branch still reads.
+_IN_PLACE = (operator.iadd, "add_")
+
+
+def standardize(traced: fx.GraphModule, example: torch.Tensor | None) -> None:
+    """Bring a traced network into the form that the quantizing pass knows.
+
+    Functional dropout, pools and means over positions become modules; averages over whole images
+    become adaptive ones; a ReLU behind a max pool is moved before it, which changes no value.
+
+    Args:
+        traced: changed in place.
+        example: a batch of one sample, which tells the sizes of images; None: not known.
+    """
+    for node in list(traced.graph.nodes):
+        if node.target in _IN_PLACE:
+            node.op, node.target = "call_function", operator.add
+        make = _MODULES.get(node.target) if node.op in {"call_function", "call_method"} else None
+        module = make(node) if make is not None else None
+        if module is not None:
+            _call(traced, node, module)
+    _means(traced)
+    if example is not None:
+        _whole_images(traced, example)
+    _relus_before_pools(traced)
+    traced.graph.lint()
+    traced.recompile()
+
+
+def _call(traced: fx.GraphModule, node: fx.Node, module: nn.Module) -> None:
+    """Let a node call a module on its first input."""
+    name = f"{node.name}_module"
+    traced.add_submodule(name, module)
+    node.op, node.target = "call_module", name
+    node.args, node.kwargs = (source(node),), {}
+
+
+def _arguments(node: fx.Node, *names: str, **defaults: Any) -> dict[str, Any]:
+    """A call's arguments by name, without the first, which is the input."""
+    given = dict(zip(names, node.args[1:], strict=False))
+    return {**defaults, **given, **{k: v for k, v in node.kwargs.items() if k in names}}
+
+
+def _dropout(node: fx.Node) -> nn.Module | None:
+    return nn.Dropout(_arguments(node, "p", p=0.5)["p"])
+
+
+def _max_pool(kind: type[nn.Module]) -> Callable[[fx.Node], nn.Module | None]:
+    names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+    return lambda node: kind(**_arguments(node, *names))
+
+
+def _average_pool(node: fx.Node) -> nn.Module | None:
+    names = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
+    return nn.AvgPool2d(**_arguments(node, *names))
+
+
+def _adaptive(kind: type[nn.Module]) -> Callable[[fx.Node], nn.Module | None]:
+    return lambda node: kind(**_arguments(node, "output_size"))
+
+
+_MODULES: dict[Any, Callable[[fx.Node], nn.Module | None]] = {
+    functional.dropout: _dropout,
+    functional.max_pool1d: _max_pool(nn.MaxPool1d),
+    functional.max_pool2d: _max_pool(nn.MaxPool2d),
+    torch.max_pool1d: _max_pool(nn.MaxPool1d),
+    torch.max_pool2d: _max_pool(nn.MaxPool2d),
+    functional.avg_pool2d: _average_pool,
+    functional.adaptive_avg_pool1d: _adaptive(nn.AdaptiveAvgPool1d),
+    functional.adaptive_avg_pool2d: _adaptive(nn.AdaptiveAvgPool2d),
+}
+
+
+def _means(traced: fx.GraphModule) -> None:
+    """Means over both axes of an image become average pools."""
+    for node in list(traced.graph.nodes):
+        if node.op not in {"call_function", "call_method"} or node.target not in (
+            torch.mean,
+            "mean",
+        ):
+            continue
+        options = _arguments(node, "dim", "keepdim", dim=None, keepdim=False)
+        if not isinstance(options["dim"], tuple | list) or sorted(options["dim"]) not in (
+            [2, 3],
+            [-2, -1],
+        ):
+            continue
+        _call(traced, node, nn.AdaptiveAvgPool2d(1))
+        if not options["keepdim"]:
+            name = f"{node.name}_flatten"
+            traced.add_submodule(name, nn.Flatten())
+            with traced.graph.inserting_after(node):
+                flat = traced.graph.call_module(name, (node,))
+            node.replace_all_uses_with(flat)
+            flat.args = (node,)
+
+
+def _whole_images(traced: fx.GraphModule, example: torch.Tensor) -> None:
+    """Average pools whose window is the whole image become adaptive ones, and adaptive ones that
+    change no size are taken out."""
+    note_shapes(traced, example)
+    for node in list(traced.graph.nodes):
+        module = module_of(traced, node)
+        if not isinstance(module, (*_AVERAGE_POOLS, *ADAPTIVE_POOLS)):
+            continue
+        before, after = (tuple(n.meta["tensor_meta"].shape[2:]) for n in (source(node), node))
+        if isinstance(module, ADAPTIVE_POOLS) and before == after:
+            node.replace_all_uses_with(source(node))
+            traced.graph.erase_node(node)
+        elif isinstance(module, _AVERAGE_POOLS) and covers(module, before):
+            kind = ADAPTIVE_POOLS[_AVERAGE_POOLS.index(type(module))]
+            _call(traced, node, kind(1))
+
+
+def _relus_before_pools(traced: fx.GraphModule) -> None:
+    """max(relu(x)) is relu(max(x)), and a quantizer can stand before the pool only."""
+    for node in list(traced.graph.nodes):
+        if not is_relu(traced, node):
+            continue
+        while is_max_pool(traced, source(node)) and len(source(node).users) == 1:
+            pool = source(node)
+            node.replace_all_uses_with(pool)
+            node.replace_input_with(pool, source(pool))
+            pool.args = (node,)
+            pool.prepend(node)

@@ -1,0 +1,148 @@
+"""What a layer costs in hardware at a folding: cycles, LUTs, DSP blocks, block RAMs.
+
+A layer of MH neurons with MW inputs that computes PE neurons and SIMD inputs of each at a time
+needs (MH / PE)(MW / SIMD) cycles for each position of its output (Blott et al. 2018, section 4.2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from hwflow.costs.layers import FLOAT_BITS, LayerShape
+
+# Cycles a frame when nothing is asked for: the smallest design.
+UNHURRIED = 2**62
+# (width of a word, words) that one RAMB18 holds; widths above the last take several side by side.
+_RAMB18 = ((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024), (36, 512))
+# LUTs of a matrix-vector unit with its weight memory and control, fitted to Yosys 0.70,
+# synth_xilinx, 2 to 1024 multipliers of 4 to 8 bits (within 18 %): a constant, and for each
+# multiplier a part that grows with its operands' bits.
+_LUT_BASE, _LUT_MULTIPLIER, _LUT_BIT = 90.0, 17.0, 3.75
+_LUT_XNOR_INPUT, _LUT_XNOR_NEURON, _LUT_XNOR_BASE = 1.6, 36.0, 40.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """What hardware is asked for.
+
+    Attributes:
+        cycles: that a frame may take.
+        bits: of weights and activations, where a network is not quantized yet.
+    """
+
+    cycles: int = UNHURRIED
+    bits: tuple[int, int] = (8, 8)
+
+
+@dataclass(frozen=True)
+class Folding:
+    """Parallelism of one layer: `pe` outputs and `simd` inputs of each at a time."""
+
+    pe: int
+    simd: int = 1
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Cycles a frame, and resources."""
+
+    cycles: int
+    lut: int
+    dsp: int
+    bram18: int
+
+
+@cache
+def divisors(n: int) -> tuple[int, ...]:
+    """All divisors of n, ascending."""
+    small = [d for d in range(1, math.isqrt(n) + 1) if n % d == 0]
+    return tuple(small + [n // d for d in reversed(small) if d * d != n])
+
+
+@cache
+def fold(mw: int, mh: int, positions: int, cycles: int) -> Folding:
+    """The folding with the fewest multipliers that meets a bound; full parallelism if none does.
+
+    Args:
+        mw, mh: inputs and neurons.
+        positions: of the output.
+        cycles: that a frame may take.
+    """
+    choices = [
+        (pe * simd, pe, simd)
+        for pe in divisors(mh)
+        for simd in divisors(mw)
+        if (mh // pe) * (mw // simd) * positions <= cycles
+    ]
+    _, pe, simd = min(choices, default=(0, mh, mw))
+    return Folding(pe, simd)
+
+
+def total_estimate(layers: Iterable[LayerShape], target: Target) -> Estimate:
+    """What layers take together when each is folded for a target.
+
+    Returns:
+        Cycles of the slowest layer, and the sum of all layers' resources. An estimate: converters,
+        FIFOs and thresholds are not in it.
+    """
+    found = [layer_estimate(layer, target) for layer in layers]
+    return Estimate(
+        cycles=max((e.cycles for e in found), default=0),
+        lut=sum(e.lut for e in found),
+        dsp=sum(e.dsp for e in found),
+        bram18=sum(e.bram18 for e in found),
+    )
+
+
+def layer_estimate(layer: LayerShape, target: Target) -> Estimate:
+    """What a layer takes when it is folded for a target.
+
+    Args:
+        layer: its shape.
+        target: cycles a frame, and bits where the layer's own are not quantized.
+    """
+    folding = fold(layer.mw, layer.mh, layer.positions, target.cycles)
+    weight_bits = target.bits[0] if layer.weight_bits == FLOAT_BITS else layer.weight_bits
+    input_bits = target.bits[1] if layer.input_bits == FLOAT_BITS else layer.input_bits
+    steps = (layer.mh // folding.pe) * (layer.mw // folding.simd)
+    binary = weight_bits == input_bits == 1
+    return Estimate(
+        cycles=steps * layer.positions,
+        lut=_luts(folding, weight_bits, input_bits),
+        dsp=0 if binary else _dsps(folding, weight_bits, input_bits),
+        bram18=bram18(steps, folding.pe * folding.simd * weight_bits),
+    )
+
+
+def _luts(folding: Folding, weight_bits: int, input_bits: int) -> int:
+    if weight_bits == input_bits == 1:
+        neuron = _LUT_XNOR_INPUT * folding.simd + _LUT_XNOR_NEURON
+        return round(_LUT_XNOR_BASE + folding.pe * neuron)
+    multiplier = _LUT_MULTIPLIER + _LUT_BIT * (weight_bits + input_bits) / 2
+    return round(_LUT_BASE + folding.pe * folding.simd * multiplier)
+
+
+def _dsps(folding: Folding, weight_bits: int, input_bits: int) -> int:
+    """DSP48E1 blocks: four products in one up to 4 bits, two up to 8 (FINN+'s packing)."""
+    lanes = 4 if max(weight_bits, input_bits) <= 4 else 2
+    return math.ceil(folding.pe / lanes) * folding.simd
+
+
+def bram18(words: int, bits: int) -> int:
+    """RAMB18 blocks of a memory; short ones are made of LUTs.
+
+    Args:
+        words: depth.
+        bits: of a word.
+    """
+    if words * bits <= 1024 or words <= 128:
+        return 0
+    if words > 512:
+        for width, depth in _RAMB18[:-1]:
+            if bits <= width:
+                return math.ceil(words / depth)
+        return math.ceil(words / 1024) * math.ceil(bits / 18)
+    return math.ceil(bits / 36)

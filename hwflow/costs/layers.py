@@ -1,0 +1,140 @@
+"""The linear layers of a network as hardware sees them: matrices applied at positions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+FLOAT_BITS = 32
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """A linear or convolutional layer of one frame.
+
+    Attributes:
+        name: of the module.
+        mw: inputs of a neuron: in_features, or channels of a group times kernel positions.
+        mh: neurons: out_features or out_channels.
+        positions: how often the matrix is applied to a frame.
+        groups: of a convolution; a depthwise one has as many as channels.
+        weight_bits, input_bits: 32 where they are not quantized.
+    """
+
+    name: str
+    mw: int
+    mh: int
+    positions: int = 1
+    groups: int = 1
+    weight_bits: int = FLOAT_BITS
+    input_bits: int = FLOAT_BITS
+
+    @property
+    def weights(self) -> int:
+        """Number of weights."""
+        return self.mw * self.mh
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of a frame."""
+        return self.mw * self.mh * self.positions
+
+
+def layer_shapes(model: nn.Module, shape: tuple[int, ...]) -> list[LayerShape]:
+    """The shapes of the linear and convolutional layers of a network, in order of their use.
+
+    Args:
+        model: float or Brevitas network; run once in eval mode, and left in the mode it was in.
+        shape: of one sample.
+    """
+    from torch import nn
+
+    found: list[LayerShape] = []
+
+    def record(name: str) -> Callable[..., None]:
+        def hook(layer: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            found.append(_shape(name, layer, args[0], getattr(output, "value", output)))
+
+        return hook
+
+    hooks = [
+        module.register_forward_hook(record(name))
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d)
+    ]
+    run_once(model, shape)
+    for handle in hooks:
+        handle.remove()
+    return found
+
+
+def run_once(model: nn.Module, shape: tuple[int, ...]) -> None:
+    """Run one sample of zeros in eval mode, and leave each module in the mode that it was in."""
+    import torch
+
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    with torch.no_grad():
+        model(example_input(model, shape, device))
+    for module, training in modes.items():
+        module.training = training
+
+
+def example_input(
+    model: nn.Module, shape: tuple[int, ...], device: torch.device | None = None
+) -> torch.Tensor:
+    """A sample of zeros, (1, *shape), of the type that the network takes.
+
+    Networks say with an attribute `input_dtype` that they take integers, such as tokens; graphs
+    keep it among their `meta`.
+    """
+    import torch
+
+    kept = getattr(model, "meta", {}).get("input_dtype")
+    dtype = getattr(model, "input_dtype", kept)
+    return torch.zeros(1, *shape, dtype=dtype, device=device)
+
+
+def _shape(name: str, layer: Any, given: Any, output: torch.Tensor) -> LayerShape:
+    weight = layer.weight
+    groups = getattr(layer, "groups", 1)
+    elements = math.prod(output.shape[1:])
+    return LayerShape(
+        name=name,
+        mw=math.prod(weight.shape[1:]),
+        mh=weight.shape[0],
+        positions=elements // weight.shape[0],
+        groups=groups,
+        weight_bits=_bits(getattr(layer, "weight_quant", None)),
+        input_bits=min(_width(given), _bits(getattr(layer, "input_quant", None))),
+    )
+
+
+def _bits(quantizer: Any) -> int:
+    """Bits that a quantizer of Brevitas makes; 32 where there is none."""
+    if quantizer is None or not quantizer.is_quant_enabled:
+        return FLOAT_BITS
+    if getattr(quantizer, "requires_quant_input", False):  # Does nothing without an input.
+        return round(float(quantizer.tensor_quant.msb_clamp_bit_width_impl()))
+    if hasattr(quantizer, "bit_width"):
+        return round(float(quantizer.bit_width()))
+    return _minifloat(quantizer.exponent_bit_width(), quantizer.mantissa_bit_width())
+
+
+def _width(activation: Any) -> int:
+    """Bits of an activation; 32 where it is not quantized."""
+    if hasattr(activation, "exponent_bit_width"):
+        return _minifloat(activation.exponent_bit_width, activation.mantissa_bit_width)
+    bits = getattr(activation, "bit_width", None)
+    return FLOAT_BITS if bits is None else round(float(bits))
+
+
+def _minifloat(exponent: Any, mantissa: Any) -> int:
+    return 1 + round(float(exponent)) + round(float(mantissa))

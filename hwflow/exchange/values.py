@@ -1,0 +1,48 @@
+"""What flows through the software reference: real values, and integers with a scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float: TypeAlias = NDArray[np.float64]
+
+# Scales that a float32 export rounded apart are one scale: a bias in accumulator units carries
+# float32(s_x * s_w), the accumulator s_x * s_w.
+SAME_SCALE = 1e-6
+# Integers up to here are exact in float64, which is the container of codes and accumulators.
+EXACT = 2.0**53
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A tensor of value `codes * scale`: integer codes (exact in float64) and their scale.
+
+    Attributes:
+        codes: integers, shape (N, ...) for activations, any shape for parameters.
+        scale: scalar array, or an array that broadcasts against `codes`.
+        minimum, maximum: range that the codes are confined to.
+        bipolar: whether the codes are -1 and +1 only.
+    """
+
+    codes: Float
+    scale: Float
+    minimum: int
+    maximum: int
+    bipolar: bool = False
+
+    @property
+    def value(self) -> Float:
+        """The real value, float64."""
+        return self.codes * self.scale
+
+
+Value: TypeAlias = "Float | Quantized"
+
+
+def real(value: Value) -> Float:
+    """The real value of a plain or quantized tensor."""
+    return value.value if isinstance(value, Quantized) else value

@@ -1,0 +1,130 @@
+"""Networks of other libraries: torchvision's and Hugging Face transformers' classifiers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from hwflow.errors import RequestError, ToolError
+from hwflow.recipe.network import TorchvisionNetwork, TransformersNetwork
+from hwflow.yaml_source import nearest
+
+
+def build_torchvision(spec: TorchvisionNetwork, classes: int) -> nn.Module:
+    """A classifier of torchvision with random weights, (N, 3, H, W) to logits (N, classes).
+
+    Raises:
+        RequestError: torchvision has no classifier of that name.
+    """
+    from torchvision import models
+
+    names = models.list_models(module=models)
+    if spec.torchvision not in names:
+        raise RequestError(
+            f"network.torchvision: there is no {spec.torchvision!r}",
+            hint=nearest(spec.torchvision, names),
+        )
+    return models.get_model(spec.torchvision, weights=None, num_classes=classes)
+
+
+class Sequence(nn.Module):
+    """A classifier of tokens: values times `token_scale`, rounded, are the tokens."""
+
+    def __init__(self, model: nn.Module, token_scale: float) -> None:
+        super().__init__()
+        self.model, self.token_scale = model, token_scale
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, *shape) to logits (N, classes); samples are read as one sequence each."""
+        tokens = torch.round(x.flatten(1) * self.token_scale).long()
+        return self.model(input_ids=tokens).logits
+
+
+class Images(nn.Module):
+    """A classifier of images."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) to logits (N, classes)."""
+        return self.model(pixel_values=x).logits
+
+
+def build_transformers(
+    spec: TransformersNetwork, shape: tuple[int, ...], classes: int, base: Path | None
+) -> nn.Module:
+    """A classifier of Hugging Face transformers, (N, *shape) to logits (N, classes).
+
+    Raises:
+        ToolError: transformers is not installed.
+        RequestError: no such architecture, or options or a checkpoint that it does not take.
+    """
+    try:
+        import transformers
+    except ImportError as error:
+        raise ToolError(
+            "network.transformers needs Hugging Face transformers, which is not installed",
+            hint="pip install 'hwflow[transformers]'",
+        ) from error
+    known = transformers.CONFIG_MAPPING
+    if spec.transformers not in known:
+        raise RequestError(
+            f"network.transformers: there is no architecture {spec.transformers!r}",
+            hint=_nearest_few(spec.transformers, list(known)),
+        )
+    kind = type(known[spec.transformers]())
+    for mapping, loader, wrapper in (
+        (
+            transformers.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+            transformers.AutoModelForSequenceClassification,
+            lambda model: Sequence(model, spec.token_scale),
+        ),
+        (
+            transformers.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
+            transformers.AutoModelForImageClassification,
+            Images,
+        ),
+    ):
+        if kind in mapping:
+            return wrapper(_loaded(transformers, loader, spec, shape, classes, base))
+    raise RequestError(
+        f"network.transformers: {spec.transformers} is no classifier",
+        hint="name an architecture with sequence or image classification, such as bert or vit",
+    )
+
+
+def _loaded(
+    transformers: Any,
+    loader: Any,
+    spec: TransformersNetwork,
+    shape: tuple[int, ...],
+    classes: int,
+    base: Path | None,
+) -> nn.Module:
+    options = {"num_labels": classes, **spec.config}
+    if loader is transformers.AutoModelForImageClassification and len(shape) == 3:
+        options = {"image_size": shape[-1], "num_channels": shape[0], **options}
+    try:
+        if spec.checkpoint is None:
+            config = transformers.AutoConfig.for_model(spec.transformers, **options)
+            return loader.from_config(config)
+        local = (base or Path()) / spec.checkpoint
+        source = str(local) if local.exists() else spec.checkpoint
+        return loader.from_pretrained(source, **options)
+    except (OSError, ValueError, TypeError, ImportError) as error:
+        what = "config" if spec.checkpoint is None else "checkpoint"
+        raise RequestError(
+            f"network.{what}: {spec.transformers}: {str(error).splitlines()[0]}",
+            hint="see the architecture's configuration in the transformers documentation",
+        ) from error
+
+
+def _nearest_few(name: str, valid: list[str]) -> str:
+    import difflib
+
+    return nearest(name, difflib.get_close_matches(name, valid, 6, cutoff=0.3) or valid[:6])
