@@ -29,11 +29,13 @@ def correct_biases(model: nn.Module, reference: nn.Module, batches: Sequence[tor
             mode.
         batches: of samples, (B, *shape).
     """
+    known = dict(reference.named_modules())  # Attention has layers there that here it has not.
     norms = dict(_norms_behind(model)) if isinstance(model, fx.GraphModule) else {}
     names = [
         name
         for name, module in model.named_modules()
         if isinstance(module, QuantWeightBiasInputOutputLayer)
+        and name in known
         and (module.bias is not None or name in norms)
     ]
     for name, mean in _output_means(reference, names, batches).items():
