@@ -161,6 +161,11 @@ TEACHER = "distillation: {teachers: [{stage: train}]}"
         (["quantize", "distill, " + TEACHER], 2, ["distill after quantize", "own epochs and dist"]),
         (["train", "quantize", "quantize"], 3, ["a network is quantized once", "keep one"]),
         (["train", "decompose", "decompose"], 3, ["factors of factors", "keep one"]),
+        (
+            ["prune, granularity: element", "quantize, epochs: 5"],
+            2,
+            ["quantize after pruning of scattered weights", "quantize with epochs: 0"],
+        ),
         (["train", "train"], 2, ["does the same again", "raise the epochs"]),
     ],
 )

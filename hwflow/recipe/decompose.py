@@ -102,7 +102,12 @@ class Factorization(Section):
 
     @model_validator(mode="after")
     def _all_is_read(self) -> Factorization:
-        given = self.model_fields_set
+        # What a recipe with its defaults filled in says is no request.
+        given = {
+            name
+            for name in self.model_fields_set
+            if getattr(self, name) != type(self).model_fields[name].default
+        }
         if self.method == "none" and given & {"ranks", "error", "cost"}:
             raise ValueError("method none reads no ranks, error or cost")
         by_error = self.method == "auto" or self.ranks.by == "error"

@@ -59,10 +59,12 @@ def _problem(
             "pruning of scattered weights loses their zeros: a product of factors has none",
             "prune channels, heads or neurons, or leave decompose out",
         )
-    if kind in {"train", "distill"} and any(_scatters(stage) for stage in stages[:index]):
+    trains = kind in {"train", "distill"} or (kind == "quantize" and stages[index].epochs > 0)
+    if trains and any(_scatters(stage) for stage in stages[:index]):
         return (
             "pruning of scattered weights loses their zeros: training moves them",
-            "use the prune stage's own fill_epochs and distillation, which keep zeros",
+            "use the prune stage's own fill_epochs and distillation, which keep zeros"
+            + (", and quantize with epochs: 0" if kind == "quantize" else ""),
         )
     if kind == "train" and before and before[-1] == "train":
         return "train does the same again", "raise the epochs of one of them"

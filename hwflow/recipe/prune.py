@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hwflow.recipe.section import Section
 from hwflow.recipe.training import Training
@@ -99,8 +99,10 @@ class Policy(Section):
         return self
 
 
-class Selection(Section):
+class Selection(BaseModel):
     """How the layers of one policy are pruned, complete; see `Prune` for what each means."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: Method
     granularity: Granularity

@@ -9,16 +9,18 @@ import numpy as np
 import scipy.linalg
 import torch
 from numpy.typing import NDArray
+from scipy.linalg import lapack
 
+Array = NDArray[np.float64]
 # Above this share of all vectors, computing all of them is faster than computing some.
 FEW = 0.25
 
 
-class Basis:
-    """Of the columns of a matrix, by the smaller of its two Gram matrices.
+class Spectrum:
+    """Eigenvalues and eigenvectors of the smaller Gram matrix of a matrix.
 
-    Eigenvectors of that take a fraction of the time of the matrix' own decomposition. In float64,
-    singular values below 1e-8 of the greatest are noise.
+    They take a fraction of the time of the matrix' own singular value decomposition, and some of
+    them a fraction of that: the Gram matrix is made tridiagonal once, for values and vectors.
 
     Args:
         matrix: (n, m) float64, row or column major.
@@ -26,26 +28,72 @@ class Basis:
 
     def __init__(self, matrix: torch.Tensor) -> None:
         self.matrix = matrix
-
-    @property
-    def count(self) -> int:
-        """Number of singular values, min(n, m)."""
-        return min(self.matrix.shape)
+        self.count = min(matrix.shape)
 
     @cached_property
-    def _gram(self) -> NDArray[np.float64]:
-        """Upper triangle of the smaller Gram matrix."""
+    def _gram(self) -> Array:
+        """Lower triangle of the Gram matrix, column major."""
         rows, columns = self.matrix.shape
         array = (self.matrix if rows <= columns else self.matrix.T).numpy()
         if array.flags.c_contiguous:
-            return scipy.linalg.blas.dsyrk(1.0, array.T, trans=1)
-        return scipy.linalg.blas.dsyrk(1.0, array)
+            return scipy.linalg.blas.dsyrk(1.0, array.T, trans=1, lower=1)
+        return scipy.linalg.blas.dsyrk(1.0, array, lower=1)
+
+    @cached_property
+    def _tridiagonal(self) -> tuple[Array, Array, Array, Array]:
+        """Reflectors of the reduction, diagonal, the one beside it, sizes of the reflectors."""
+        work, _ = lapack.dsytrd_lwork(self.count, lower=1)
+        reduced, diagonal, beside, sizes, _ = lapack.dsytrd(self._gram, lower=1, lwork=int(work))
+        return reduced, diagonal, beside, sizes
 
     @cached_property
     def values(self) -> torch.Tensor:
-        """(min(n, m),) singular values, greatest first."""
-        squares = _eigen(self._gram, eigvals_only=True, driver="evr")
+        """(min(n, m),) singular values, greatest first; below 1e-8 of that they are noise."""
+        _, diagonal, beside, _ = self._tridiagonal
+        squares = scipy.linalg.eigvalsh_tridiagonal(diagonal, beside, lapack_driver="sterf")
         return torch.from_numpy(squares[::-1].copy()).clamp(min=0).sqrt()
+
+    def vectors(self, count: int) -> torch.Tensor:
+        """(min(n, m), count) eigenvectors, those of the greatest values first."""
+        if count > FEW * self.count or self.count < 3:
+            return self._all_vectors[:, :count]
+        reduced, diagonal, beside, sizes = self._tridiagonal
+        _, vectors = scipy.linalg.eigh_tridiagonal(
+            diagonal,
+            beside,
+            select="i",
+            select_range=(self.count - count, self.count - 1),
+            lapack_driver="stemr",
+        )
+        reflectors, below = np.asfortranarray(reduced[1:, :-1]), np.asfortranarray(vectors[1:])
+        block = 64 * max(count, 1)
+        vectors[1:], _, _ = lapack.dormqr("L", "N", reflectors, sizes, below, block)
+        return torch.from_numpy(vectors[:, ::-1].copy())
+
+    @cached_property
+    def _all_vectors(self) -> torch.Tensor:
+        options: dict[str, Any] = {"lower": True, "check_finite": False, "driver": "evd"}
+        _, vectors = scipy.linalg.eigh(self._gram, **options)
+        return torch.from_numpy(vectors[:, ::-1].copy())
+
+
+class Basis:
+    """Left singular vectors of a matrix.
+
+    Args:
+        matrix: (n, m) float64, row or column major.
+        spectrum: of it or of its transpose, which have the same; default: a new one.
+    """
+
+    def __init__(self, matrix: torch.Tensor, spectrum: Spectrum | None = None) -> None:
+        self.matrix = matrix
+        self.spectrum = Spectrum(matrix) if spectrum is None else spectrum
+        self.count = self.spectrum.count
+
+    @property
+    def values(self) -> torch.Tensor:
+        """(min(n, m),) singular values, greatest first."""
+        return self.spectrum.values
 
     @cached_property
     def tails(self) -> torch.Tensor:
@@ -58,26 +106,11 @@ class Basis:
 
         Past the min(n, m)-th, any columns that complete them orthonormally.
         """
-        vectors = self._eigenvectors(min(count, self.count))
+        vectors = self.spectrum.vectors(min(count, self.count))
         rows, columns = self.matrix.shape
-        if rows <= columns:
+        shared = self.spectrum.matrix is not self.matrix
+        if rows < columns or (rows == columns and not shared):
             return vectors
-        complete = count > columns
         image = self.matrix @ vectors
-        return torch.linalg.qr(image, mode="complete" if complete else "reduced").Q[:, :count]
-
-    def _eigenvectors(self, count: int) -> torch.Tensor:
-        size = self.count
-        if count > FEW * size:
-            return self._all_eigenvectors[:, :count]
-        _, vectors = _eigen(self._gram, subset_by_index=(size - count, size - 1), driver="evr")
-        return torch.from_numpy(vectors[:, ::-1].copy())
-
-    @cached_property
-    def _all_eigenvectors(self) -> torch.Tensor:
-        _, vectors = _eigen(self._gram, driver="evd")
-        return torch.from_numpy(vectors[:, ::-1].copy())
-
-
-def _eigen(gram: NDArray[np.float64], **options: Any) -> Any:
-    return scipy.linalg.eigh(gram, lower=False, check_finite=False, **options)
+        mode = "complete" if count > columns else "reduced"
+        return torch.linalg.qr(image, mode=mode).Q[:, :count]

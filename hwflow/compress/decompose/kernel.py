@@ -41,7 +41,9 @@ class Kernel:
         # With inputs last, both unfoldings and all their products are views of one layout.
         self.tensor = ways.transpose(1, 2).contiguous().double()
         self.outputs = Basis(self.by_outputs)
-        self.inputs = Basis(self.by_inputs.T)
+        # A matrix has one spectrum for both sides.
+        shared = self.outputs.spectrum if self.size.taps == 1 else None
+        self.inputs = Basis(self.by_inputs.T, shared)
 
     @property
     def by_outputs(self) -> torch.Tensor:

@@ -68,7 +68,7 @@ def choose_ranks(method: Method, policy: Factorization, search: Search) -> Ranks
     if isinstance(rule, GivenRanks):
         return _rounded(rule.pair, method, search)
     if isinstance(rule, VbmfRanks):
-        found = (max(rank, rule.minimum) for rank in _by_noise(search.kernel))
+        found = (max(rank, rule.minimum) for rank in noise_ranks(search.kernel))
         return _rounded(tuple(found), method, search)
     if isinstance(rule, EnergyRanks):
         return _rounded(_by_energy(search.kernel, rule.keep), method, search)
@@ -94,12 +94,13 @@ def _rounded(ranks: Ranks, method: Method, search: Search) -> Ranks:
     )
 
 
-def _by_noise(kernel: Kernel) -> Ranks:
+def noise_ranks(kernel: Kernel) -> Ranks:
+    """The ranks of inputs and of outputs that stand out from noise; 0 where nothing does."""
     size = kernel.size
-    return (
-        vbmf_rank(kernel.inputs.values, size.inputs, size.outputs * size.taps),
-        vbmf_rank(kernel.outputs.values, size.outputs, size.inputs * size.taps),
-    )
+    outer = vbmf_rank(kernel.outputs.values, size.outputs, size.inputs * size.taps)
+    if size.taps == 1:
+        return outer, outer
+    return vbmf_rank(kernel.inputs.values, size.inputs, size.outputs * size.taps), outer
 
 
 def _by_energy(kernel: Kernel, keep: float) -> Ranks:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize_scalar
 
 # Places at which the free energy, which may have several minima, is looked at first.
-GRID = 60
+GRID = 40
 # Noise below this share of the greatest singular value is that of float32 weights.
 FLOAT32 = 2.0**-23
 
@@ -77,8 +77,9 @@ def _noise_variance(squares: NDArray[np.float64], short: int, long: int, edge: f
 
 
 def _free_energy(x: NDArray[np.float64], alpha: float, edge: float) -> float:
-    """Free energy at normalised squares x = s^2 / (long sigma^2), up to a constant."""
-    kept, lost = x[x > edge], np.maximum(x[x <= edge], np.finfo(np.float64).tiny)
+    """Free energy at normalised squares x = s^2 / (long sigma^2), descending, up to a constant."""
+    count = int(np.searchsorted(-x, -edge))
+    kept, lost = x[:count], np.maximum(x[count:], np.finfo(np.float64).tiny)
     middle = kept - (1 + alpha)
     tau = (middle + np.sqrt(middle**2 - 4 * alpha)) / 2
     parts = (

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from hwflow.compress.prune.gates import open_chance
-from hwflow.compress.prune.plan import KINDS, Subject
+from hwflow.compress.prune.plan import Subject
 from hwflow.compress.training import Batch, Objective
 from hwflow.recipe.prune import Regularizer
 
@@ -46,8 +46,13 @@ class RegularizedLoss(nn.Module):
         """The sum over kinds, without weight and schedule."""
         penalty = torch.sigmoid if settings.kind == "l1" else open_chance
         total = self.subjects[0].gates.scores.new_zeros(())
-        for kind in KINDS:
+        factors = {
+            "attention": settings.attention,
+            "dense": settings.dense,
+            "conv": settings.conv,
+        }
+        for kind, factor in factors.items():
             found = [penalty(s.gates.scores).mean() for s in self.subjects if s.kind == kind]
             if found:
-                total = total + getattr(settings, kind) * torch.stack(found).mean()
+                total = total + factor * torch.stack(found).mean()
         return total

@@ -132,17 +132,20 @@ class Selector:
         if budget.of == "density":
             return allot(share)
         assert self.costs is not None
-        return self._affordable(pool, allot, self.costs, share)
+        limit = share * self.costs.dense(budget.of)
+        counts = self._affordable(pool, allot, self.costs, limit)
+        if by_rank:
+            return self._topped_up(pool, scores, counts, self.costs, limit)
+        return counts
 
     def _affordable(
-        self, pool: Pool, allot: Allotment, costs: CompactCosts, share: float
+        self, pool: Pool, allot: Allotment, costs: CompactCosts, limit: float
     ) -> list[int]:
-        """The most units, by bisection, whose compact network costs no more than its share.
+        """The most units, by bisection, whose compact network costs no more than a limit.
 
         What bisection takes as its lower end has always been found to meet the budget, so that its
         result does, even where costs are no monotone function of the units.
         """
-        limit = share * costs.dense(pool[0].selection.budget.of)
         total = sum(subject.size for subject in pool)
         low, high = 0, total + 1
         while high - low > 1:
@@ -152,6 +155,37 @@ class Selector:
             else:
                 high = middle
         return allot(low / total)
+
+    def _topped_up(
+        self,
+        pool: Pool,
+        scores: Sequence[torch.Tensor],
+        counts: Sequence[int],
+        costs: CompactCosts,
+        limit: float,
+    ) -> list[int]:
+        """More units where a group's next ones still fit, the best scores first.
+
+        Groups grow by steps that leave widths multiples of `unit`: one that no longer fits ends the
+        bisection, while another one would.
+        """
+        ranked = [found.flatten().sort(descending=True).values.tolist() for found in scores]
+        kept = [
+            max(self._rounded(s, count), self.floors[id(s)])
+            for s, count in zip(pool, counts, strict=True)
+        ]
+        open_ = {place for place, subject in enumerate(pool) if kept[place] < subject.size}
+        while open_:
+            place = max(open_, key=lambda n: (ranked[n][kept[n]], -n))
+            more = list(kept)
+            more[place] = self._rounded(pool[place], kept[place] + 1)
+            if self._cost(pool, more, costs) <= limit:
+                kept = more
+            else:
+                open_.remove(place)
+            if kept[place] == pool[place].size:
+                open_.discard(place)
+        return kept
 
     def _cost(self, pool: Pool, counts: Sequence[int], costs: CompactCosts) -> float:
         """Cost of the network with `counts` units of a pool, and what is kept of others."""

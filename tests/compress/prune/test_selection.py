@@ -221,6 +221,17 @@ def test_budgets_in_hardware_cost_are_met_as_recomputed_on_the_compact_network(
     assert select.costs.compact_layers(kept) == shapes
 
 
+def test_no_group_could_keep_more_within_a_global_budget():
+    plan, select = plan_of(cnn(), budget={"of": "macs", "keep": 0.25, "scope": "global"}, unit=8)
+    select(1.0)
+    counts = select.counts()
+    limit = 0.25 * network_costs(cnn(), SHAPE).macs
+    assert network_costs(compact(counts), SHAPE).macs <= limit
+    for subject in plan.subjects:
+        more = {**counts, subject.name: counts[subject.name] + 8}
+        assert network_costs(compact(more), SHAPE).macs > limit
+
+
 def test_cycles_are_counted_at_the_dense_networks_folding():
     target = Target(cycles=5000)
     _, select = plan_of(cnn(), target, budget={"of": "cycles", "keep": 0.5}, unit=2)
