@@ -18,6 +18,7 @@ from hwflow.networks.convolutional import (
 from hwflow.networks.dense import build_densenet
 from hwflow.networks.fully_connected import Rescale, TensorNorm, build_fc, build_mlp
 from hwflow.networks.libraries import build_torchvision, build_transformers
+from hwflow.networks.recurrent import without_copies
 from hwflow.networks.residual import PLANS, build_residual
 from hwflow.networks.user import build_user_network
 from hwflow.recipe import FcPreset, Mlp, NetworkSpec, PythonNetwork
@@ -36,7 +37,7 @@ CONVOLUTIONAL: dict[str, Callable[[tuple[int, ...], int], nn.Module]] = {
     "densenet100": build_densenet,
 }
 
-__all__ = ["Rescale", "TensorNorm", "build"]
+__all__ = ["Rescale", "TensorNorm", "build", "without_copies"]
 
 
 def build(
@@ -72,7 +73,7 @@ def build(
 
 def _build(spec: NetworkSpec, shape: tuple[int, ...], classes: int, base: Path | None) -> nn.Module:
     if isinstance(spec, PythonNetwork):
-        return build_user_network(spec, shape, classes, base)
+        return without_copies(build_user_network(spec, shape, classes, base))
     if isinstance(spec, TorchvisionNetwork):
         return build_torchvision(spec, classes)
     if isinstance(spec, TransformersNetwork):

@@ -83,8 +83,8 @@ from torch import nn
 def raises(shape, classes):
     raise ValueError("no such width")
 
-def pooled(shape, classes):
-    return nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, classes))
+def squashed(shape, classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.Softmax(1), nn.Linear(16, classes))
 """
 
 
@@ -92,7 +92,7 @@ def pooled(shape, classes):
     ("function", "says"),
     [
         ("raises", "net.py:5: ValueError: no such width"),
-        ("pooled", "layer 0 is a MaxPool2d, which hardware does not take"),
+        ("squashed", "layer 2 is a Softmax, which hardware does not take"),
     ],
 )
 def test_a_users_network_that_raises_or_cannot_be_lowered_is_refused_before_training(

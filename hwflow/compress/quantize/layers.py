@@ -11,6 +11,7 @@ from torch import nn
 from hwflow.compress.quantize.quantizers import activation_quantizer, is_integer, weight_quantizer
 from hwflow.compress.quantize.tracing import TRANSPOSED
 from hwflow.errors import RequestError
+from hwflow.networks import without_copies
 from hwflow.recipe import Quantize
 
 _CONVOLUTIONS: dict[type[nn.Module], Any] = {
@@ -161,7 +162,7 @@ def _recurrent(name: str, layer: Any, settings: Quantize) -> nn.Module:
             layer.input_size, layer.hidden_size, nonlinearity=layer.nonlinearity, **options
         )
     quantized.load_state_dict(layer.state_dict(), strict=False)
-    return quantized
+    return without_copies(quantized)
 
 
 def _unknown(name: str, layer: nn.Module, what: str) -> RequestError:

@@ -10,6 +10,7 @@ from hwflow.compress.quantize.tracing import (
     ELEMENTWISE,
     is_transparent,
     module_of,
+    never_hardware,
     place,
     trace,
 )
@@ -25,6 +26,9 @@ def why_not_lowered(model: nn.Module, settings: Quantize, shape: tuple[int, ...]
         settings: that it was quantized with.
         shape: of one sample.
     """
+    never = never_hardware(model)
+    if never is not None:
+        return never
     try:
         traced = model if isinstance(model, fx.GraphModule) else trace(model)
     except RequestError as error:

@@ -9,19 +9,19 @@ from torch import nn
 
 from hwflow.compress.distillation import objective_for
 from hwflow.compress.quantize.accumulator import check_accumulators
-from hwflow.compress.quantize.calibration import post_train
+from hwflow.compress.quantize.calibration import check_rounding, post_train
 from hwflow.compress.quantize.equalization import equalize
 from hwflow.compress.quantize.graph import quantize_network
 from hwflow.compress.quantize.inputs import input_structure
 from hwflow.compress.quantize.layerwise import quantize_layers
 from hwflow.compress.quantize.learned_bits import BitsInRange, FewerBits, parameter_groups
 from hwflow.compress.quantize.lint import violations
-from hwflow.compress.quantize.tracing import made_of_brevitas, trace
+from hwflow.compress.quantize.tracing import made_of_brevitas, never_hardware, trace
 from hwflow.compress.stage import StageContext, StageOutcome, measure
 from hwflow.compress.training import Objective, train
 from hwflow.errors import RequestError
 from hwflow.recipe import Quantize
-from hwflow.recipe.quantize import PostTraining
+from hwflow.recipe.quantize import PERCENTILE, PostTraining
 
 # Quantizers of a network that are not known before it is looked at.
 _ANY_INPUT = {"bits": 8, "signed": True, "limit": 1.0}
@@ -48,6 +48,8 @@ class QuantizeStage:
     def check(self, model: nn.Module, settings: Quantize) -> None:
         """Find out what can't be quantized, or what hardware does not take, before any training.
 
+        A network with layers that FINN can never take is for export: of that no mistake is made.
+
         Args:
             model: not quantized; or made of Brevitas layers. An attribute `sample_shape` tells the
                 shape of one sample, without which sizes of images are not known.
@@ -58,7 +60,9 @@ class QuantizeStage:
         """
         shape = getattr(model, "sample_shape", None)
         form = _form(model, settings)
-        if settings.target == "export":
+        if settings.post_training is not None:
+            check_rounding(model, settings.post_training)
+        if settings.target == "export" or never_hardware(model) is not None:
             if form == "graph":
                 quantize_network(model, settings, {**_ANY_INPUT, "shape": shape})
             elif form == "layers":
@@ -75,6 +79,9 @@ class QuantizeStage:
         post_training = settings.post_training
         if post_training is None and settings.epochs == 0:
             post_training = PostTraining()
+        never = never_hardware(model)
+        if never is not None:
+            context.note(f"the build will end after export: {never}", None)
         form = _form(model, settings)
         structure: dict[str, Any] = {"form": form, "shape": list(context.data.shape)}
         if form == "graph":
@@ -100,6 +107,8 @@ class QuantizeStage:
             objective=objective,
             groups=parameter_groups(quantized, settings),
             callbacks=[BitsInRange()] if settings.learned_bits is not None else [],
+            # The best weights are those with more bits; the last have those that were learned.
+            last=settings.learned_bits is not None,
         )
 
     def rebuild(self, model: nn.Module, settings: Quantize, structure: dict[str, Any]) -> nn.Module:
@@ -123,6 +132,9 @@ def _form(model: nn.Module, settings: Quantize) -> str:
     moves = post_training is not None and (
         post_training.equalize or post_training.rounding != "nearest"
     )
+    observes = post_training is not None and (
+        post_training.statistics != "percentile" or post_training.percentile != PERCENTILE
+    )
     if made_of_brevitas(model):
         fields = type(settings).model_fields
         for name in _OURS:
@@ -132,17 +144,17 @@ def _form(model: nn.Module, settings: Quantize) -> str:
                     " are written",
                     hint=f"leave {name} out, or write the network in plain torch.nn",
                 )
-        if moves:
+        if moves or observes:
             raise RequestError(
-                "post_training: equalize and other roundings are for networks that hwflow"
-                " quantizes",
+                "post_training: equalize, other roundings and other statistics are for networks"
+                " that hwflow quantizes",
                 hint="write the network in plain torch.nn",
             )
         return "own"
     try:
         trace(model)
     except RequestError:
-        if settings.target == "hardware":
+        if settings.target == "hardware" and never_hardware(model) is None:
             raise
         if moves or settings.accumulator_bits is not None:
             raise

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from brevitas.nn import QuantMultiheadAttention
+from brevitas.nn import QuantLSTM, QuantMultiheadAttention, QuantRNN
 from brevitas.nn.mixin.base import QuantLayerMixin, QuantRecurrentLayerMixin
 from torch import fx, nn
 from torch.nn import functional
@@ -161,6 +161,19 @@ def upwards(traced: fx.GraphModule, node: fx.Node) -> Iterator[fx.Node]:
     while is_transparent(traced, node) or is_max_pool(traced, node):
         node = source(node)
         yield node
+
+
+def never_hardware(model: nn.Module) -> str | None:
+    """The first layer, with its name, of those that Brevitas quantizes and FINN never takes:
+    transposed convolutions, attention, recurrent layers; None if there is none.
+
+    A network with one is for export, whatever else is in it.
+    """
+    kinds = (*TRANSPOSED, *SEQUENCE, QuantMultiheadAttention, QuantRNN, QuantLSTM)
+    for name, module in model.named_modules():
+        if isinstance(module, kinds):
+            return f"layer {name} is a {type(module).__name__}, which FINN does not take"
+    return None
 
 
 def made_of_brevitas(model: nn.Module) -> bool:
