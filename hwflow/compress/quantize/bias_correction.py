@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import torch
+from brevitas.nn.mixin.base import QuantRecurrentLayerMixin
 from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from torch import fx, nn
 
@@ -21,7 +22,8 @@ def correct_biases(model: nn.Module, reference: nn.Module, batches: Sequence[tor
 
     Layer after layer in order of their use: each sees inputs that are corrected already. Layers
     with neither bias nor batch norm stay as they are: a bias would be one more thing for hardware
-    to add.
+    to add. So do projections of attention, which the float network computes inside, and networks
+    with recurrent layers, whose biases have no scale without quantizers of outputs.
 
     Args:
         model: calibrated Brevitas network, in eval mode; changed in place.
@@ -29,13 +31,15 @@ def correct_biases(model: nn.Module, reference: nn.Module, batches: Sequence[tor
             mode.
         batches: of samples, (B, *shape).
     """
-    known = dict(reference.named_modules())  # Attention has layers there that here it has not.
+    if any(isinstance(module, QuantRecurrentLayerMixin) for module in model.modules()):
+        return
+    known = {name for name, _ in reference.named_modules()}
     norms = dict(_norms_behind(model)) if isinstance(model, fx.GraphModule) else {}
     names = [
         name
         for name, module in model.named_modules()
-        if isinstance(module, QuantWeightBiasInputOutputLayer)
-        and name in known
+        if name in known
+        and isinstance(module, QuantWeightBiasInputOutputLayer)
         and (module.bias is not None or name in norms)
     ]
     for name, mean in _output_means(reference, names, batches).items():

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from brevitas.graph.calibrate import calibration_mode
 from brevitas.graph.gptq import gptq_mode
-from brevitas.nn.mixin.base import QuantRecurrentLayerMixin
 from torch import fx, nn
 
 from hwflow.compress.quantize.bias_correction import correct_biases
@@ -32,8 +31,7 @@ def post_train(
     Args:
         model: Brevitas network; left in eval mode.
         reference: the float network that it was made of, which is put in eval mode; None: there
-            is none but itself with its quantizers off (biases of networks with Brevitas's
-            recurrent layers are then left as they are).
+            is none but itself with its quantizers off.
         settings: what to do.
         context: data, seed, and who is told how far it is.
     """
@@ -47,14 +45,9 @@ def post_train(
             apply_gptq(model, batches)
         elif settings.rounding == "learned":
             learn_rounding(model, own, batches, settings, context)
-        if settings.bias_correction and (reference is not None or _can_be_float(model)):
+        if settings.bias_correction:
             context.note("correcting biases", None)
             correct_biases(model, own, batches)
-
-
-def _can_be_float(model: nn.Module) -> bool:
-    """Whether a Brevitas network computes with its quantizers off: its LSTM does not."""
-    return not any(isinstance(module, QuantRecurrentLayerMixin) for module in model.modules())
 
 
 def samples(data: Dataset, count: int, seed: int) -> list[torch.Tensor]:

@@ -34,7 +34,7 @@ def quantized(name):
 
 def scales(traced: fx.GraphModule, node: fx.Node) -> set[nn.Module | None]:
     """The quantizers that give a value its scale; None among them where it has none."""
-    module = traced.get_submodule(node.target) if node.op == "call_module" else None
+    module = traced.get_submodule(str(node.target)) if node.op == "call_module" else None
     if isinstance(module, QuantIdentity | QuantReLU):
         return {module}
     passes = isinstance(module, nn.MaxPool1d | nn.MaxPool2d | nn.Flatten | nn.Dropout | nn.Identity)

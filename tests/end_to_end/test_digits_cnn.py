@@ -1,0 +1,40 @@
+"""All compression stages on one convolutional network, from recipe to exported files."""
+
+import json
+
+import pytest
+
+from tests.end_to_end.command import run
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compressed")
+    return run("build", "digits-cnn-compressed", "--board", "pynq-z2", "--json", cwd=folder)
+
+
+@pytest.fixture
+def report(result):
+    assert result.code == 0, result.err
+    return json.loads(result.out)
+
+
+def test_a_quarter_of_the_operations_costs_less_than_a_point_and_a_half(report):
+    kinds = [stage["kind"] for stage in report["stages"]]
+    assert kinds == ["train", "prune", "distill", "decompose", "quantize"]
+    train, prune, distill, decompose, quantize = report["stages"]
+    assert decompose["macs"] <= 0.25 * train["macs"]
+    assert decompose["macs"] < distill["macs"] == prune["macs"] < train["macs"]
+    assert quantize["weight_bits"] < decompose["weight_bits"] / 7
+    assert quantize["metric"]["value"] >= train["metric"]["value"] - 0.015
+    for stage in report["stages"]:
+        assert stage["estimate"]["cycles"] <= 10_000  # 10,000 frames/s at 100 MHz
+
+
+def test_it_ends_after_export_and_says_why(result, report):
+    assert "does not" in report["ended"] or "no convolutions" in report["ended"]
+    assert report["hardware"] is None
+    assert report["problem"] is None
+    assert report["exchange"]["qonnx_max_abs"] < 1e-4
+    assert report["exchange"]["qcdq_max_abs"] < 1e-4
+    assert result.steps("ended") == ["export"]
