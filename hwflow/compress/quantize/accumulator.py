@@ -134,10 +134,11 @@ def without_bounds(model: nn.Module, shape: tuple[int, ...]) -> nn.Module:
         per_channel = weight.scale.numel() > 1
         scaling = ScalingPerOutputType.CHANNEL if per_channel else ScalingPerOutputType.TENSOR
         bounded.layer.weight.data.copy_(weight.value)
-        bounded.layer.weight_quant = Int8WeightPerTensorFloat.let(
+        quantizer = Int8WeightPerTensorFloat.let(
             bit_width=bits,
             scaling_per_output_type=scaling,
             scaling_impl_type=ScalingImplType.CONST,
             scaling_init=weight.scale.detach() * (2 ** (bits - 1) - 1),
         )
+        bounded.layer.weight_quant = quantizer.proxy_class(bounded.layer, quantizer)
     return model.eval()
