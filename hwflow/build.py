@@ -36,6 +36,7 @@ AGREEMENT_SAMPLES = 256
 NETLIST_FRAMES = 20
 # A board that FINN's estimates exceed by this factor is not worth hours of synthesis.
 HOPELESS = 2.0
+REFERENCE = ("exchange/reference", "exchange/images", "exchange/values")
 LOWERING = ("finn-plus", "qonnx", "onnx")
 
 
@@ -109,7 +110,7 @@ class Build:
                 self._dataflow,
                 settings=[hardware, board, self._folding(), data_settings(self)],
                 after=("export",),
-                rooms=("dataflow", "costs", "kernels", "exchange/reference", "data"),
+                rooms=("dataflow", "costs", "kernels", *REFERENCE, "data"),
                 distributions=LOWERING,
             ),
             Step(

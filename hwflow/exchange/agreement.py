@@ -24,9 +24,11 @@ TOLERANCE = 1e-4
 # in float32, and its logits with it: such samples count as undecided where they differ.
 UNDECIDED = 1e-4
 # Samples that a file is compared on that takes them one at a time only: at most so many, and fewer
-# where that makes qonnx, which takes milliseconds for each, evaluate more nodes than this.
+# where that means evaluating more nodes than this.
 SINGLE_SAMPLES = 16
-NODE_EVALUATIONS = 800
+NODE_EVALUATIONS = 20_000
+# Nodes of an unrolled layer from which on qonnx's execution, a session for each, takes minutes.
+LONG = 100
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,10 @@ def _run(
 
 
 def _run_qonnx(model: onnx.ModelProto, parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    if _is_long(model):
+        from hwflow.exchange.long_graphs import run_long_graph
+
+        return np.concatenate([run_long_graph(model, part) for part in parts])
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.core.onnx_exec import execute_onnx
     from qonnx.transformation.infer_shapes import InferShapes
@@ -153,6 +159,12 @@ def _run_qonnx(model: onnx.ModelProto, parts: list[NDArray[np.float32]]) -> NDAr
     graph = wrapped.graph
     given, made = graph.input[0].name, graph.output[0].name
     return np.concatenate([execute_onnx(wrapped, {given: part})[made] for part in parts])
+
+
+def _is_long(model: onnx.ModelProto) -> bool:
+    """Whether a file is better run as a whole: many nodes, none of which needs a fast kernel."""
+    operations = {node.op_type for node in model.graph.node}
+    return len(model.graph.node) > LONG and not operations & {"Conv", "ConvTranspose", "FloatQuant"}
 
 
 def _run_qcdq(model: onnx.ModelProto, parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:

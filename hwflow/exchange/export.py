@@ -15,6 +15,8 @@ from hwflow.costs.layers import example_input
 from hwflow.errors import HwflowError
 
 OPSET = 13
+QONNX_DOMAIN = "qonnx.custom_op.general"
+QONNX_OPERATIONS = frozenset({"Quant", "BipolarQuant", "FloatQuant", "Trunc"})
 
 
 @dataclass(frozen=True)
@@ -75,16 +77,28 @@ def _to_qonnx(model: nn.Module, example: torch.Tensor, file: Path) -> str | None
     from brevitas.export import export_qonnx
     from qonnx.util.cleanup import cleanup
 
-    from hwflow.exchange.unrolled import merge_transposes
+    from hwflow.exchange.unrolled import Unrolled
 
     try:
         export_qonnx(model, example, str(file), opset_version=OPSET, dynamo=False)
-        onnx.save(merge_transposes(onnx.load(str(file))), str(file))
-        cleanup(str(file), out_file=str(file))
+        if any(isinstance(module, Unrolled) for module in model.modules()):
+            _set_domains(file)
+        else:
+            cleanup(str(file), out_file=str(file))
     except Exception as error:  # Exporters raise whatever they run into.
         file.unlink(missing_ok=True)
         return f"Brevitas can't export it: {type(error).__name__}: {error}"
     return None
+
+
+def _set_domains(file: Path) -> None:
+    """What is left of qonnx's clean-up for unrolled layers: the rest takes minutes for thousands of
+    nodes, and folds the transpose of weights that several nodes read as if only one did."""
+    model = onnx.load(str(file))
+    for node in model.graph.node:
+        if node.op_type in QONNX_OPERATIONS:
+            node.domain = QONNX_DOMAIN
+    onnx.save(model, str(file))
 
 
 def _to_qcdq(model: nn.Module, example: torch.Tensor, file: Path) -> str | None:

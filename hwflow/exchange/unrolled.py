@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import onnx
 from brevitas.nn.mixin.base import QuantRecurrentLayerMixin
 from torch import nn
 
@@ -38,27 +37,4 @@ def unroll(model: nn.Module) -> nn.Module:
             setattr(model, name, Unrolled(child))
         else:
             unroll(child)
-    return model
-
-
-def merge_transposes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Let all who read the same transposed tensor read one, in place.
-
-    qonnx's clean-up folds a transpose into the weights before it, which is wrong of weights that
-    several transposes read: each step of an unrolled layer has its own.
-    """
-    first: dict[tuple[str, tuple[int, ...]], str] = {}
-    renamed: dict[str, str] = {}
-    kept = []
-    for node in model.graph.node:
-        node.input[:] = [renamed.get(name, name) for name in node.input]
-        if node.op_type == "Transpose":
-            permutation = tuple(next((a.ints for a in node.attribute if a.name == "perm"), ()))
-            known = first.setdefault((node.input[0], permutation), node.output[0])
-            if known != node.output[0]:
-                renamed[node.output[0]] = known
-                continue
-        kept.append(node)
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
     return model

@@ -13,6 +13,8 @@ from hwflow.recipe.training import Training
 Bits = Annotated[int, Field(ge=1, le=8)]
 WeightBits = Bits | Literal["ternary"]
 AccumulatorBits = Annotated[int, Field(ge=4, le=32)]
+# Brevitas's own, of networks whose recipe asks for no other.
+PERCENTILE = 99.999
 Scaling = Literal["per_tensor", "per_channel"]
 Scale = Literal["float", "power_of_two"]
 
@@ -70,7 +72,7 @@ class PostTraining(Section):
         " batches counts.",
     )
     percentile: float = Field(
-        99.999, ge=50, le=100, description="Which percentile that is; what is above saturates."
+        PERCENTILE, ge=50, le=100, description="Which percentile that is; what is above saturates."
     )
     equalize: bool = Field(
         False,

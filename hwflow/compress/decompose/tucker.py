@@ -14,9 +14,10 @@ from hwflow.compress.decompose.basis import Basis
 from hwflow.compress.decompose.factors import Factors
 from hwflow.compress.decompose.kernel import Kernel
 
-# HOOI ends when a sweep lowers the relative error by less. Half of what is usual: sweeps are cheap.
+# HOOI ends when a sweep, from the third on, lowers the relative error by less. That is half of what
+# is usual: sweeps are cheap here.
 TOLERANCE = 5e-5
-SWEEPS = 100
+LEAST, SWEEPS = 3, 100
 
 
 def tucker2(kernel: Kernel, rank_in: int, rank_out: int) -> Factors:
@@ -43,7 +44,7 @@ def tucker2(kernel: Kernel, rank_in: int, rank_out: int) -> Factors:
         half = _projected(kernel, inner)
         core = outer.T @ half
         errors.append(kernel.lost(float(core.square().sum())))
-        if errors[-2] - errors[-1] < TOLERANCE:
+        if len(errors) > LEAST and errors[-2] - errors[-1] < TOLERANCE:
             break
     weights = (
         inner.T[:, :, None],

@@ -17,6 +17,7 @@ from hwflow.compress.quantize.learned_rounding import learn_rounding
 from hwflow.compress.quantize.values import unquantized
 from hwflow.compress.stage import StageContext
 from hwflow.data import Dataset, Split
+from hwflow.errors import RequestError
 from hwflow.recipe.quantize import PostTraining
 
 BATCH = 256
@@ -83,3 +84,19 @@ def apply_gptq(model: nn.Module, batches: Sequence[torch.Tensor]) -> None:
             gptq.update()
     if isinstance(model, fx.GraphModule):
         model.recompile()  # Brevitas leaves its own forward behind.
+
+
+def check_rounding(model: nn.Module, settings: PostTraining) -> None:
+    """Raise if a network's weights can't be rounded as asked.
+
+    Raises:
+        RequestError: names the layer.
+    """
+    if settings.rounding != "gptq":
+        return
+    for name, module in model.named_modules():
+        if isinstance(module, nn.MultiheadAttention):
+            raise RequestError(
+                f"post_training.rounding: gptq can't round attention, which layer {name} is",
+                hint="use learned, which leaves what is inside attention at its nearest codes",
+            )

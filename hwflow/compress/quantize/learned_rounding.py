@@ -112,13 +112,16 @@ def _apply(layer: Any, inputs: torch.Tensor, weight: torch.Tensor) -> torch.Tens
 def _called(reference: nn.Module, model: nn.Module, batch: torch.Tensor) -> list[str]:
     """Quantized layers that the float network calls too, in order of their use there."""
     names: dict[str, None] = {}
-    hooks = [
-        reference.get_submodule(name).register_forward_hook(
-            lambda *args, name=name: names.setdefault(name)
-        )
+    quantized = {
+        name
         for name, module in model.named_modules()
         if isinstance(module, QuantWeightBiasInputOutputLayer)
         and module.weight_quant.is_quant_enabled
+    }
+    hooks = [
+        layer.register_forward_hook(lambda *args, name=name: names.setdefault(name))
+        for name, layer in reference.named_modules()
+        if name in quantized
     ]
     reference(batch)
     for hook in hooks:

@@ -9,7 +9,7 @@ from torch import fx, nn
 
 from hwflow.compress.distillation import objective_for
 from hwflow.compress.quantize.accumulator import check_accumulators, check_room
-from hwflow.compress.quantize.calibration import post_train
+from hwflow.compress.quantize.calibration import check_rounding, post_train
 from hwflow.compress.quantize.equalization import equalize
 from hwflow.compress.quantize.graph import quantize_network
 from hwflow.compress.quantize.inputs import input_structure
@@ -21,7 +21,7 @@ from hwflow.compress.stage import StageContext, StageOutcome, measure
 from hwflow.compress.training import Objective, train
 from hwflow.errors import RequestError
 from hwflow.recipe import Quantize
-from hwflow.recipe.quantize import PostTraining
+from hwflow.recipe.quantize import PERCENTILE, PostTraining
 
 # Quantizers of a network that are not known before it is looked at.
 _ANY_INPUT = {"bits": 8, "signed": True, "limit": 1.0}
@@ -60,6 +60,8 @@ class QuantizeStage:
         """
         shape = getattr(model, "sample_shape", None)
         form = _form(model, settings)
+        if settings.post_training is not None:
+            check_rounding(model, settings.post_training)
         quantized = self.rebuild(model, settings, {**_ANY_INPUT, "form": form, "shape": shape})
         if shape is not None:
             check_room(quantized, shape)
@@ -102,6 +104,8 @@ class QuantizeStage:
             objective=objective,
             groups=parameter_groups(quantized, settings),
             callbacks=[BitsInRange()] if settings.learned_bits is not None else [],
+            # The best weights are those with more bits; the last have those that were learned.
+            last=settings.learned_bits is not None,
         )
 
     def rebuild(self, model: nn.Module, settings: Quantize, structure: dict[str, Any]) -> nn.Module:
@@ -125,6 +129,9 @@ def _form(model: nn.Module, settings: Quantize) -> str:
     moves = post_training is not None and (
         post_training.equalize or post_training.rounding != "nearest"
     )
+    observes = post_training is not None and (
+        post_training.statistics != "percentile" or post_training.percentile != PERCENTILE
+    )
     if made_of_brevitas(model):
         fields = type(settings).model_fields
         for name in _OURS:
@@ -134,10 +141,10 @@ def _form(model: nn.Module, settings: Quantize) -> str:
                     " are written",
                     hint=f"leave {name} out, or write the network in plain torch.nn",
                 )
-        if moves:
+        if moves or observes:
             raise RequestError(
-                "post_training: equalize and other roundings are for networks that hwflow"
-                " quantizes",
+                "post_training: equalize, other roundings and other statistics are for networks"
+                " that hwflow quantizes",
                 hint="write the network in plain torch.nn",
             )
         return "own"

@@ -1,26 +1,27 @@
-"""Accumulator-aware weights: the bound holds on integers, for any input, and in files too."""
+"""Accumulator-aware weights: no input can bring a sum of products out of the accumulator."""
 
-from dataclasses import replace
+import copy
 
-import numpy as np
-import onnx
 import pytest
 import torch
-from pydantic import ValidationError
-from qonnx.core.modelwrapper import ModelWrapper
+from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from torch import nn
 
-from hwflow.compress import STAGES, StageContext, load_checkpoint, save_checkpoint
-from hwflow.compress.quantize import accumulator, quantize_network
-from hwflow.compress.quantize.accumulator import bounded_layers, check_accumulators
-from hwflow.costs import network_costs
+from hwflow import networks
+from hwflow.compress import STAGES, StageContext
+from hwflow.compress.quantize.accumulator import (
+    BoundedLayer,
+    bounded_layers,
+    check_accumulators,
+    without_bounds,
+)
 from hwflow.data import load
-from hwflow.errors import HwflowError, RequestError
-from hwflow.exchange import check_agreement, export
-from hwflow.recipe import Digits, Quantize
-from tests.compress.quantize.networks import SHAPE, head, unit
+from hwflow.errors import HwflowError
+from hwflow.recipe import Digits, Mlp, Quantize, Train
+from tests.compress.quantize.networks import SHAPE, unit
 
-BITS = 10
+BITS = 12
+METHODS = ["a2q", "a2q_plus"]
 
 
 @pytest.fixture(scope="module")
@@ -28,117 +29,136 @@ def data():
     return load(Digits(name="digits"), 0)
 
 
-def network():
-    """Unsigned inputs, depthwise, and signed inputs of a factor."""
+@pytest.fixture(scope="module", params=["mlp", "cnn"])
+def network(request, data, tmp_path_factory):
     torch.manual_seed(0)
-    return nn.Sequential(
-        *unit(1, 8), *unit(8, 8, groups=8), nn.Conv2d(8, 4, 1, bias=False), *unit(4, 8), *head(8)
-    )
+    if request.param == "mlp":
+        model = networks.build(Mlp(name="mlp", widths=(32, 24)), SHAPE, 10, 0)
+    else:
+        # The last convolution's inputs can be negative.
+        layers = [*unit(1, 8), nn.MaxPool2d(2), nn.Conv2d(8, 4, 1), nn.Conv2d(4, 8, 3), nn.ReLU()]
+        model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(32, 10))
+    settings = Train(kind="train", epochs=6, learning_rate=5e-3)
+    context = StageContext(data, 0, tmp_path_factory.mktemp(request.param))
+    return STAGES["train"].run(model, settings, context).model
 
 
-def settings(method, **options):
+def settings(method, epochs=3, bits=BITS, **options):
     return Quantize(
-        kind="quantize", accumulator_bits=BITS, accumulator_method=method, pool_bits=6, **options
+        kind="quantize",
+        epochs=epochs,
+        learning_rate=2e-3,
+        weight_bits=4,
+        accumulator_bits=bits,
+        accumulator_method=method,
+        **options,
     )
 
 
-@pytest.mark.parametrize("method", ["a2q", "a2q_plus"])
-@pytest.mark.parametrize(
-    "options", [{}, {"weight_scaling": "per_channel", "scale": "power_of_two", "weight_bits": 6}]
-)
-def test_no_sum_leaves_the_accumulator(data, tmp_path, method, options):
-    stage, asked = STAGES["quantize"], settings(method, epochs=2, learning_rate=0.01, **options)
-    outcome = stage.run(network(), asked, StageContext(data, 0, tmp_path))
-    layers = bounded_layers(outcome.model, SHAPE)
-    assert [layer.name for layer in layers] == ["0", "3", "6", "7", "12"]
-    for layer in layers:
-        sums = layer.codes().abs().sum(1)
-        bits, signed = layer.input_bits, layer.input_signed
-        if method == "a2q":
-            assert sums.max() <= (2 ** (BITS - 1) - 1) / 2 ** (bits - signed)
-        else:
-            assert sums.max() <= (2**BITS - 2) / (2**bits - 1)
-        assert layer.greatest() <= 2 ** (BITS - 1) - 1
-        assert sums.max() > 0
-    assert [layer.input_signed for layer in layers] == [False, False, False, True, True]
-    exported = export(outcome.model, SHAPE, tmp_path / "export")
-    agreement = check_agreement(outcome.model, exported, data.floats(data.validation))
-    assert max(agreement.qonnx_max_abs, agreement.qcdq_max_abs, agreement.reference_max_abs) < 1e-5
-    assert exported_sums(exported.qonnx) == [
-        layer.codes().abs().sum(1).tolist() for layer in layers
-    ]
-    save_checkpoint(tmp_path, outcome)
-    again = load_checkpoint(tmp_path, stage, network(), asked).model
-    inputs = torch.from_numpy(data.floats(data.test))
-    assert torch.equal(outcome.model(inputs), again(inputs))
-    bits_of_weights = network_costs(outcome.model, SHAPE).weight_bits
-    assert bits_of_weights == options.get("weight_bits", 4) * sum(
-        layer.layer.weight.numel() for layer in layers
+@pytest.fixture(scope="module")
+def trained(network, data, tmp_path_factory):
+    context = StageContext(data, 0, tmp_path_factory.mktemp("a2q"))
+    return {m: STAGES["quantize"].run(network, settings(m), context) for m in METHODS}
+
+
+def operands(model):
+    """For each layer with weights: its integer weights (a row a channel), bits and sign of its
+    inputs, and the extremes of its sums on the worst inputs."""
+    found = {}
+
+    def hook(layer, args, output):
+        given = args[0]
+        weight = layer.quant_weight(given)
+        codes = torch.round(weight.value / weight.scale).flatten(1).long()
+        bits, signed = int(given.bit_width), bool(given.signed)
+        low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+        worst = torch.maximum(codes * low, codes * high).sum(1).max()
+        best = torch.minimum(codes * low, codes * high).sum(1).min()
+        found[layer] = (codes, bits, signed, max(int(worst), -int(best)))
+
+    layers = [m for m in model.modules() if isinstance(m, QuantWeightBiasInputOutputLayer)]
+    hooks = [layer.register_forward_hook(hook) for layer in layers]
+    with torch.inference_mode():
+        model(torch.rand(2, *SHAPE))
+    for handle in hooks:
+        handle.remove()
+    assert len(found) >= 3
+    return list(found.values())
+
+
+def test_a2q_keeps_the_sum_of_integer_weights_below_its_bound(trained):
+    seen = set()
+    for codes, bits, signed, _ in operands(trained["a2q"].model):
+        bound = (2 ** (BITS - 1) - 1) / 2 ** (bits - signed)
+        sums = codes.abs().sum(1)
+        assert sums.max() <= bound
+        seen.add(signed)
+    assert False in seen
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_input_brings_a_sum_out_of_the_accumulator(trained, method):
+    model = trained[method].model
+    found = operands(model)
+    assert all(worst <= 2 ** (BITS - 1) - 1 for *_, worst in found)
+    assert any(codes.any() for codes, *_ in found)
+    greatest = [bounded.greatest() for bounded in bounded_layers(model, SHAPE)]
+    assert greatest == [worst for *_, worst in found]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_bounded_networks_still_learn(trained, method):
+    assert trained[method].metrics["test_accuracy"] > 0.6
+
+
+def test_a_network_without_the_bound_leaves_the_accumulator(network, data, tmp_path):
+    bits = 9
+    context = StageContext(data, 0, tmp_path)
+    plain = Quantize(kind="quantize", epochs=0, weight_bits=4)
+    bound = settings("a2q", 0, bits)
+    free, held = (
+        max(worst for *_, worst in operands(STAGES["quantize"].run(network, s, context).model))
+        for s in (plain, bound)
     )
+    assert held <= 2 ** (bits - 1) - 1 < free
 
 
-def exported_sums(file):
-    """Absolute sums of the integer weights in a QONNX file, a list for each layer."""
-    model = ModelWrapper(str(file))
-    found = []
-    for node in onnx.load(str(file)).graph.node:
-        if node.op_type not in {"Conv", "MatMul", "Gemm"}:
-            continue
-        quantizer = model.find_producer(node.input[1])
-        weight, scale = (model.get_initializer(name) for name in quantizer.input[:2])
-        codes = np.rint(weight / scale)
-        axes = (0,) if node.op_type == "MatMul" else tuple(range(1, codes.ndim))
-        found.append(np.abs(codes).sum(axis=axes).tolist())
-    return found
+@pytest.mark.parametrize("method", METHODS)
+def test_narrower_accumulators_get_smaller_weights(network, data, tmp_path, method):
+    worst = []
+    for bits in (10, 14):
+        made = STAGES["quantize"].run(
+            network, settings(method, 0, bits), StageContext(data, 0, tmp_path)
+        )
+        worst.append(max(w for *_, w in operands(made.model)))
+    assert worst[0] <= 2**9 - 1 < worst[1] <= 2**13 - 1
 
 
-@pytest.mark.parametrize("bits", [1, 3])
-@pytest.mark.parametrize("signed", [False, True])
-def test_the_greatest_sum_is_one_that_an_input_reaches(bits, signed):
-    torch.manual_seed(1)
-    model = quantize_network(
-        nn.Sequential(nn.Flatten(), nn.Linear(6, 3)),
-        Quantize(kind="quantize", weight_bits=4, accumulator_bits=9),
-        {"bits": bits, "signed": signed, "limit": 1.0, "shape": (6,)},
-    )
-    (layer,) = bounded_layers(model, (6,))
-    low, high = (-1, 1) if bits == 1 and signed else (0, 2**bits - 1)
-    if signed and bits > 1:
-        low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
-    inputs = torch.cartesian_prod(*[torch.tensor([float(low), float(high)])] * 6)
-    reached = (inputs @ layer.codes().T).abs().max()
-    assert layer.greatest() == reached <= 255
+def test_a_layer_can_have_an_accumulator_of_its_own(network, data, tmp_path):
+    name = [n for n, m in network.named_modules() if isinstance(m, nn.Linear)][-1]
+    made = Quantize(kind="quantize", epochs=0, layers=({"pattern": name, "accumulator_bits": 10},))
+    model = STAGES["quantize"].run(network, made, StageContext(data, 0, tmp_path)).model
+    assert [b.name for b in bounded_layers(model, SHAPE)] == [name]
+    assert operands(model)[-1][-1] <= 2**9 - 1
 
 
-def test_a_bound_that_is_broken_is_found(monkeypatch):
-    model = quantize_network(
-        nn.Sequential(nn.Flatten(), nn.Linear(64, 3)),
-        Quantize(kind="quantize", accumulator_bits=16),
-        {"bits": 5, "signed": False, "limit": 1.0, "shape": (64,)},
-    )
-    check_accumulators(model, (64,))
-    narrower = [replace(layer, accumulator_bits=6) for layer in bounded_layers(model, (64,))]
-    monkeypatch.setattr(accumulator, "bounded_layers", lambda model, shape: narrower)
-    with pytest.raises(HwflowError, match=r"layer 1: sums reach .* of 6 bits holds 31"):
-        check_accumulators(model, (64,))
+@pytest.mark.parametrize("method", METHODS)
+def test_plain_quantizers_make_the_same_weights(trained, method):
+    model = trained[method].model
+    inputs = torch.rand(64, *SHAPE)
+    with torch.inference_mode():
+        wanted = model(inputs)
+        plain = without_bounds(copy.deepcopy(model), SHAPE)
+        assert not bounded_layers(plain, SHAPE)
+        assert torch.allclose(plain(inputs), wanted, atol=1e-4)
 
 
-def test_an_accumulator_that_holds_no_product_is_refused_before_training():
-    model = network()
-    model.sample_shape = SHAPE
-    with pytest.raises(RequestError, match="layer 0: an accumulator of 6 bits holds no product"):
-        STAGES["quantize"].check(model, Quantize(kind="quantize", accumulator_bits=6))
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({"weight_bits": 1}, "2 bits or more"),
-        ({"weight_bits": "ternary"}, "2 bits or more"),
-        ({"post_training": {"rounding": "gptq"}}, "rounds weights itself"),
-        ({"accumulator_method": "a2q_plus", "activation_bits": 1}, "binary inputs"),
-    ],
-)
-def test_what_it_does_not_go_with(options, says):
-    with pytest.raises(ValidationError, match=says):
-        Quantize(kind="quantize", accumulator_bits=16, **options)
+@pytest.mark.parametrize("method", METHODS)
+def test_weights_out_of_bounds_are_a_named_failure(trained, method, monkeypatch):
+    model = trained[method].model
+    check_accumulators(model, SHAPE)
+    greatest = max(bounded_layers(model, SHAPE), key=BoundedLayer.greatest)
+    monkeypatch.setattr(BoundedLayer, "codes", lambda self: torch.full((1, 100), 7))
+    with pytest.raises(HwflowError, match=f"accumulator of {BITS} bits holds {2**11 - 1}"):
+        check_accumulators(model, SHAPE)
+    assert greatest.name in dict(model.named_modules())
