@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import torch
+from brevitas.core.scaling import ParameterFromRuntimeStatsScaling
 from brevitas.graph.calibrate import calibration_mode
 from brevitas.graph.gptq import gptq_mode
 from torch import fx, nn
@@ -67,10 +70,62 @@ def calibrate(model: nn.Module, batches: Sequence[torch.Tensor]) -> None:
         batches: of samples.
     """
     model.eval()
-    with calibration_mode(model):
+    readers = _Readings(model)
+    with calibration_mode(model), readers:
         for batch in batches:
+            readers.next_batch()
             model(batch)
+        readers.widen()
     model(batches[0])  # Scales of weights that are parameters are set by their first use.
+
+
+class _Readings:
+    """Statistics of shared quantizers by the place that they are called at.
+
+    Brevitas takes the mean over all calls; where a wide range meets a narrow one, that cuts the
+    wide one off. Used as a context manager while a network is calibrated.
+
+    Args:
+        model: Brevitas network.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.scalings: list[Any] = [
+            module
+            for module in model.modules()
+            if isinstance(module, ParameterFromRuntimeStatsScaling)
+        ]
+        self.sums: dict[nn.Module, list[torch.Tensor]] = {}
+        self.calls: Counter[nn.Module] = Counter()
+        self.batches = 0
+
+    def __enter__(self) -> None:
+        self._hooks = [scaling.register_forward_hook(self._note) for scaling in self.scalings]
+
+    def __exit__(self, *error: object) -> None:
+        for handle in self._hooks:
+            handle.remove()
+
+    def next_batch(self) -> None:
+        """Begin to count calls anew."""
+        self.calls.clear()
+        self.batches += 1
+
+    def _note(self, scaling: Any, args: tuple[Any, ...], output: Any) -> None:
+        seen = scaling.clamp_scaling(scaling.stats(scaling.stats_input_view_shape_impl(args[0])))
+        sums, place = self.sums.setdefault(scaling, []), self.calls[scaling]
+        if place < len(sums):
+            sums[place] = sums[place] + seen
+        else:
+            sums.append(seen)
+        self.calls[scaling] += 1
+
+    def widen(self) -> None:
+        """Let quantizers that are called at several places hold the widest mean of any."""
+        for scaling, sums in self.sums.items():
+            if len(sums) > 1:
+                widest = torch.stack(sums).amax(0) / self.batches
+                scaling.get_buffer("buffer").copy_(widest)
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from torch import nn
 
 from hwflow.compress.quantize.quantizers import activation_quantizer, is_integer, weight_quantizer
 from hwflow.compress.quantize.tracing import TRANSPOSED
+from hwflow.compress.quantize.values import plain
 from hwflow.errors import RequestError
 from hwflow.networks import without_copies
 from hwflow.recipe import Quantize
@@ -77,9 +78,14 @@ class Attention(qnn.QuantMultiheadAttention):
     # Asked for by them: without a bias here they compute nothing past the layer.
     in_proj_bias = None
 
-    def forward(self, *args: Any, is_causal: bool = False, **kwargs: Any) -> Any:
+    def forward(
+        self, query: Any, key: Any, value: Any, *args: Any, is_causal: bool = False, **kwargs: Any
+    ) -> Any:
         """As torch.nn.MultiheadAttention; `is_causal` only says what the mask is."""
-        return super().forward(*args, **kwargs)
+        # Views, for Brevitas names the axes of what it is given.
+        given = (plain(tensor) for tensor in (query, key, value))
+        views = (tensor.view_as(tensor) for tensor in given)
+        return super().forward(*views, *args, **kwargs)
 
 
 def quant_sequence_layer(name: str, layer: Any, settings: Quantize) -> nn.Module:
@@ -105,7 +111,6 @@ def _attention(name: str, layer: nn.MultiheadAttention, settings: Quantize) -> n
     signed = activation_quantizer(settings, bits, signed=True)
     unsigned = activation_quantizer(settings, bits, signed=False)
     weights = weight_quantizer(settings, last=False)
-    packed = layer._qkv_same_embed_dim
     bias = Int32Bias if is_integer(settings) else None
     quantized = Attention(
         layer.embed_dim,
@@ -114,7 +119,7 @@ def _attention(name: str, layer: nn.MultiheadAttention, settings: Quantize) -> n
         bias=layer.out_proj.bias is not None,
         kdim=layer.kdim,
         vdim=layer.vdim,
-        packed_in_proj=packed,
+        packed_in_proj=False,  # It would take nothing but self-attention.
         batch_first=layer.batch_first,
         in_proj_input_quant=signed,
         in_proj_weight_quant=weights,

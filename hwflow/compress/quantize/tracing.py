@@ -22,6 +22,7 @@ TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 COMPUTE = (nn.Linear, *CONVOLUTIONS, *TRANSPOSED)
 # Layers that Brevitas quantizes whole.
 SEQUENCE = (nn.MultiheadAttention, nn.RNN, nn.LSTM)
+QUANT_SEQUENCE = (QuantMultiheadAttention, QuantRNN, QuantLSTM)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 ELEMENTWISE = (*BATCH_NORMS, TensorNorm, Rescale)
 MAX_POOLS = (nn.MaxPool1d, nn.MaxPool2d)
@@ -137,6 +138,10 @@ def is_join(node: fx.Node) -> bool:
 
 def is_transparent(traced: fx.GraphModule, node: fx.Node) -> bool:
     """Whether a node leaves the values that go through it as they are (dropout aside)."""
+    if node.target is operator.getitem and isinstance(
+        module_of(traced, source(node)), (*SEQUENCE, *QUANT_SEQUENCE)
+    ):
+        return False  # It takes one of several results.
     return isinstance(module_of(traced, node), TRANSPARENT) or (
         called(node) and node.target in PASSING and bool(node.all_input_nodes)
     )
@@ -169,7 +174,7 @@ def never_hardware(model: nn.Module) -> str | None:
 
     A network with one is for export, whatever else is in it.
     """
-    kinds = (*TRANSPOSED, *SEQUENCE, QuantMultiheadAttention, QuantRNN, QuantLSTM)
+    kinds = (*TRANSPOSED, *SEQUENCE, *QUANT_SEQUENCE)
     for name, module in model.named_modules():
         if isinstance(module, kinds):
             return f"layer {name} is a {type(module).__name__}, which FINN does not take"

@@ -202,3 +202,22 @@ def test_it_learns(data, tmp_path):
     options = Quantize(kind="quantize", epochs=3, batch_size=25, learning_rate=0.01)
     outcome = STAGES["quantize"].run(pool_first(), options, StageContext(data, 0, tmp_path))
     assert outcome.metrics["test_accuracy"] > 0.5
+
+
+def test_a_shared_quantizer_is_calibrated_for_the_wider_of_its_values():
+    class Meeting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.wide, self.narrow = nn.Conv2d(1, 4, 1), nn.Conv2d(1, 4, 1)
+            self.end = nn.Sequential(nn.ReLU(), *head(4))
+            for layer, weight in ((self.wide, 8.0), (self.narrow, 0.5)):
+                nn.init.constant_(layer.weight, weight)
+                nn.init.zeros_(layer.bias)
+
+        def forward(self, x):
+            return self.end(self.wide(x) + self.narrow(x))
+
+    model = quantize_network(Meeting(), settings(activation_bits=8), INPUT)
+    calibrate(model, [SAMPLES[:32], SAMPLES[32:]])
+    greatest = 127 * model.add_quantizer.act_quant.scale()
+    assert torch.isclose(greatest, 8 * SAMPLES.amax(), rtol=0.02)

@@ -59,6 +59,40 @@ def test_a_transformer_trains_reloads_and_exports(data, tmp_path):
     assert why_not_lowered(model, settings, SHAPE)
 
 
+class Attending(nn.Module):
+    """Attention beside a shortcut: to itself, or of one half of the image to the other."""
+
+    def __init__(self, crossed, batch_first):
+        super().__init__()
+        self.layer = nn.MultiheadAttention(8, 2, batch_first=batch_first)
+        self.last, self.crossed = nn.Linear(32 if crossed else 64, 10), crossed
+        self.turned = not batch_first
+
+    def forward(self, x):
+        x = x.flatten(1, 2)
+        x = x.transpose(0, 1) if self.turned else x
+        axis = 0 if self.turned else 1
+        query = x.narrow(axis, 0, 4) if self.crossed else x
+        x = query + self.layer(query, x, x)[0]
+        return self.last((x.transpose(0, 1) if self.turned else x).flatten(1))
+
+
+@pytest.mark.parametrize("crossed", [False, True])
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_attention_meets_its_shortcut_in_one_scale(data, tmp_path, crossed, batch_first):
+    torch.manual_seed(0)
+    model = Attending(crossed, batch_first)
+    settings = Quantize(kind="quantize", epochs=0, weight_bits=8, activation_bits=8)
+    outcome = STAGES["quantize"].run(model, settings, StageContext(data, 0, tmp_path))
+    inputs = torch.from_numpy(data.floats(data.validation))
+    with torch.no_grad():
+        wanted, got = model.eval()(inputs), outcome.model(inputs)
+    assert (wanted - got).std() < 0.1 * wanted.std()
+    exported = export(outcome.model, SHAPE, tmp_path / "export")
+    agreement = check_agreement(outcome.model, exported, inputs.numpy(), hardware=False)
+    assert max(agreement.qonnx_max_abs, agreement.qcdq_max_abs) < 1e-4
+
+
 @pytest.mark.parametrize("name", ["MultiheadAttention", "QuantMultiheadAttention"])
 def test_what_attention_costs_is_counted(data, tmp_path, name):
     settings = Quantize(kind="quantize", epochs=0)
