@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from hwflow.compress.prune.attention import HeadAttention
 from hwflow.costs import (
     LayerShape,
     Target,
@@ -53,6 +54,37 @@ class Attention(nn.Module):
 
 def test_products_of_activations_count_too():
     assert network_costs(Attention(), (5, 4)).macs == 5 * 4 * 6 + 2 * 5 * 5 * 6
+
+
+class Encoder(nn.Module):
+    """Attention over 5 positions of 12 features, of whose 3 heads `heads` are there; and a layer of
+    an encoder, which torch runs as one fused kernel when it can."""
+
+    def __init__(self, heads=3):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(12, 3, batch_first=True)
+        if heads < 3:
+            self.attention = HeadAttention(self.attention, heads)
+        self.layer = nn.TransformerEncoderLayer(12, 2, 20, batch_first=True)
+
+    def forward(self, x):
+        return self.layer(self.attention(x, key=x, value=x, need_weights=False)[0])
+
+
+@pytest.mark.parametrize("heads", [3, 1])
+def test_attention_of_torch_counts_with_its_projections_and_products(heads):
+    model, rows = Encoder(heads), 4 * heads
+    layers = {layer.name: layer for layer in layer_shapes(model, (5, 12))}
+    for part in "qkv":
+        found = layers[f"attention.{part}_proj"]
+        assert (found.mw, found.mh, found.positions) == (12, rows, 5)
+    out = layers["attention.out_proj"]
+    assert (out.mw, out.mh, out.positions) == (rows, 12, 5)
+    projections = 4 * 12 * rows + 4 * 12 * 12
+    products = 2 * 5 * (rows + 12)
+    assert network_costs(model, (5, 12)).macs == 5 * (projections + products + 2 * 12 * 20)
+    assert network_costs(model, (5, 12)).weight_bits == 32 * (projections + 2 * 12 * 20)
+    assert torch.backends.mha.get_fastpath_enabled()
 
 
 @pytest.mark.parametrize("cycles", [1, 7, 100, 784, 10_000, UNHURRIED])

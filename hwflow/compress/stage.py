@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,8 +140,10 @@ def read_checkpoint(folder: Path, rebuild: Callable[[dict[str, Any]], nn.Module]
     """
     try:
         header = json.loads((folder / HEADER).read_text())
-        state = load_file(folder / WEIGHTS)
+        state = OrderedDict(load_file(folder / WEIGHTS))
         rebuilt = rebuild(header["structure"])
+        # A file has no versions of layers, which some layers of torchvision ask for.
+        state._metadata = rebuilt.state_dict()._metadata  # type: ignore[attr-defined]
         rebuilt.load_state_dict(state)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise HwflowError(

@@ -63,10 +63,22 @@ def layer_shapes(model: nn.Module, shape: tuple[int, ...]) -> list[LayerShape]:
 
         return hook
 
+    def record_attention(name: str) -> Callable[..., None]:
+        def hook(layer: Any, args: tuple[Any, ...], given: dict[str, Any], output: Any) -> None:
+            found.extend(_projections(name, layer, args, given))
+
+        return hook
+
+    attentions = {name: m for name, m in model.named_modules() if hasattr(m, "in_proj_bias")}
     hooks = [
         module.register_forward_hook(record(name))
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d)
+        and name.removesuffix(".out_proj") not in attentions
+    ]
+    hooks += [
+        module.register_forward_hook(record_attention(name), with_kwargs=True)
+        for name, module in attentions.items()
     ]
     run_once(model, shape)
     for handle in hooks:
@@ -81,8 +93,14 @@ def run_once(model: nn.Module, shape: tuple[int, ...]) -> None:
     modes = {module: module.training for module in model.modules()}
     model.eval()
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    with torch.no_grad():
-        model(example_input(model, shape, device))
+    fused = torch.backends.mha.get_fastpath_enabled()
+    # Of a fused kernel for attention, neither hooks nor counters see the parts.
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad():
+            model(example_input(model, shape, device))
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
     for module, training in modes.items():
         module.training = training
 
@@ -115,6 +133,27 @@ def _shape(name: str, layer: Any, given: Any, output: torch.Tensor) -> LayerShap
         weight_bits=_bits(getattr(layer, "weight_quant", None)),
         input_bits=min(_width(given), _bits(getattr(layer, "input_quant", None))),
     )
+
+
+def _projections(
+    name: str, attention: Any, args: tuple[Any, ...], given: dict[str, Any]
+) -> list[LayerShape]:
+    """The four layers in an `nn.MultiheadAttention`, which has weights where others have layers.
+
+    Their names are the attention's with `.q_proj`, `.k_proj`, `.v_proj` and `.out_proj`.
+    """
+    named = {**dict(zip(("query", "key", "value"), args, strict=False)), **given}
+    rows = attention.num_heads * attention.head_dim
+    shapes = [
+        LayerShape(f"{name}.{part[0]}_proj", x.shape[-1], rows, x.numel() // x.shape[-1])
+        for part in ("query", "key", "value")
+        for x in [named[part]]
+    ]
+    out = attention.out_proj.weight
+    return [
+        *shapes,
+        LayerShape(f"{name}.out_proj", out.shape[1], out.shape[0], shapes[0].positions),
+    ]
 
 
 def _bits(quantizer: Any) -> int:

@@ -37,6 +37,7 @@ def network_costs(model: nn.Module, shape: tuple[int, ...]) -> Costs:
         model: network.
         shape: of one sample.
     """
+    from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
     from hwflow.costs.names import Nameless
@@ -44,7 +45,9 @@ def network_costs(model: nn.Module, shape: tuple[int, ...]) -> Costs:
     layers = layer_shapes(model, shape)
     # A frozen copy, for the counter hooks into gradients.
     frozen = copy.deepcopy(model).requires_grad_(False)
-    with FlopCounterMode(display=False) as counter, Nameless():
+    # Of attention's fused kernels the counter does not know all.
+    fused_off = sdpa_kernel(SDPBackend.MATH)
+    with fused_off, FlopCounterMode(display=False) as counter, Nameless():
         run_once(frozen, shape)
     in_layers = sum(layer.macs for layer in layers)
     elsewhere = max(0, counter.get_total_flops() // 2 - in_layers)

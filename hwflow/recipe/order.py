@@ -14,6 +14,13 @@ from hwflow.yaml_source import nearest
 SCATTERED = frozenset({"element", "block", "n_of_m", "row", "column"})
 
 
+# What stages can do behind such zeros.
+_INSTEAD = {
+    "quantize": ", and quantize with epochs: 0",
+    "prune": ", and prune all in one stage, with policies, or what is scattered last",
+}
+
+
 @dataclass(frozen=True)
 class Misplaced:
     """A stage that can't stand where it does.
@@ -59,12 +66,13 @@ def _problem(
             "pruning of scattered weights loses their zeros: a product of factors has none",
             "prune channels, heads or neurons, or leave decompose out",
         )
-    trains = kind in {"train", "distill"} or (kind == "quantize" and stages[index].epochs > 0)
+    stage = stages[index]
+    trains = kind in {"train", "distill"} or stage.epochs + getattr(stage, "fill_epochs", 0) > 0
     if trains and any(_scatters(stage) for stage in stages[:index]):
         return (
             "pruning of scattered weights loses their zeros: training moves them",
             "use the prune stage's own fill_epochs and distillation, which keep zeros"
-            + (", and quantize with epochs: 0" if kind == "quantize" else ""),
+            + _INSTEAD.get(kind, ""),
         )
     if kind == "train" and before and before[-1] == "train":
         return "train does the same again", "raise the epochs of one of them"

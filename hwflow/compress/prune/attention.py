@@ -18,7 +18,7 @@ _PROJECTIONS = (
     ("q_proj", "k_proj", "v_proj"),
     ("q_lin", "k_lin", "v_lin"),
 )
-_OUTPUTS = ("o_proj", "out_proj", "out_lin")
+_OUTPUTS = ("o_proj", "out_proj", "out_lin", "dense")
 _OUTPUTS_AROUND = ("output.dense",)
 _HEADS = ("num_attention_heads", "num_heads", "n_heads")
 
@@ -51,7 +51,7 @@ class HeadAttention(nn.Module):
         # torch's encoder layers ask this: a fused kernel of theirs takes only full embeddings.
         self._qkv_same_embed_dim = False
         rows = heads * self.head_dim
-        for name in _input_weights(attention):
+        for name in input_weights(attention):
             old = getattr(attention, name)
             count = 3 * rows if name == "in_proj_weight" else rows
             setattr(self, name, _zeros(old, (count, old.shape[1])))
@@ -134,7 +134,7 @@ def _zeros(old: torch.Tensor, shape: tuple[int, ...]) -> nn.Parameter:
     return nn.Parameter(old.new_zeros(shape), requires_grad=old.requires_grad)
 
 
-def _input_weights(attention: nn.Module) -> list[Parameter]:
+def input_weights(attention: nn.Module) -> list[Parameter]:
     """The parameters of torch's attention that project queries, keys and values."""
     names: tuple[Parameter, ...] = (
         "in_proj_weight",
@@ -158,7 +158,7 @@ class Projections:
         output: name of the layer that reads the heads.
         width: their outputs.
         heads: how many.
-        counter: the attribute that says so.
+        counter: the attribute that says so; None where the attention takes what its layers make.
     """
 
     attention: str
@@ -166,7 +166,7 @@ class Projections:
     output: str
     width: int
     heads: int
-    counter: str
+    counter: str | None
 
 
 def head_groups(model: nn.Module) -> list[Group]:
@@ -194,7 +194,8 @@ def projections(model: nn.Module) -> Iterator[Projections]:
     names = {name for name, _ in model.named_modules()}
     for name, module in model.named_modules():
         counter = next((key for key in _HEADS if isinstance(getattr(module, key, None), int)), None)
-        if counter is None:
+        size = getattr(module, "head_dim", 0)
+        if counter is None and not size:
             continue
         around = name.rpartition(".")[0]
         outputs = [_joined(name, tail) for tail in _OUTPUTS]
@@ -205,8 +206,9 @@ def projections(model: nn.Module) -> Iterator[Projections]:
             if output is None or not {q, k, v} <= names:
                 continue
             widths = {_outputs(model, layer) for layer in (q, k, v)}
-            heads = getattr(module, counter)
-            if len(widths) == 1 and (width := widths.pop()) and width % heads == 0:
+            width = widths.pop()
+            heads = width // size if counter is None else getattr(module, counter)
+            if not widths and width and width % heads == 0:
                 yield Projections(name, (q, k, v), output, width, heads, counter)
 
 
@@ -239,7 +241,7 @@ def _torch_group(name: str, attention: nn.MultiheadAttention | HeadAttention) ->
     )
     members = [
         Member(name, weight, 0, tripled if weight == "in_proj_weight" else blocks)
-        for weight in _input_weights(attention)
+        for weight in input_weights(attention)
     ]
     if attention.in_proj_bias is not None:
         members.append(Member(name, "in_proj_bias", 0, tripled))

@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import torch
 from torch import nn
 
-from hwflow.compress.prune.coupling import Group
+from hwflow.compress.prune.groups import Group, Member
 from hwflow.costs import LayerShape, Target, fold, layer_shapes, total_estimate
 from hwflow.errors import RequestError
 from hwflow.recipe.prune import Cost
@@ -38,12 +39,8 @@ class CompactCosts:
         self.shrinks: dict[str, list[tuple[int, int, int]]] = {}
         for place, group in enumerate(groups):
             for member in group.members:
-                if member.parameter != "weight":
-                    continue
-                weight = getattr(model.get_submodule(member.layer), member.parameter)
-                kernel = math.prod(weight.shape[2:]) if member.dim == 1 else 1
-                shrink = (place, member.dim, len(member.index[0]) * kernel)
-                self.shrinks.setdefault(member.layer, []).append(shrink)
+                for layer, each in _shrinking(model, member):
+                    self.shrinks.setdefault(layer, []).append((place, member.dim, each))
         self.known: dict[tuple[Cost, tuple[int, ...]], float] = {}
 
     def compact_layers(self, counts: Sequence[int]) -> list[LayerShape]:
@@ -93,6 +90,22 @@ class CompactCosts:
         folding = self.foldings[layer.name]
         steps = math.ceil(layer.mh / folding.pe) * math.ceil(layer.mw / folding.simd)
         return steps * layer.positions
+
+
+def _shrinking(model: nn.Module, member: Member) -> list[tuple[str, int]]:
+    """The layers, as costs name them, that a unit's slices belong to, and by how much each of them
+    shrinks."""
+    slices = len(member.index[0])
+    if member.parameter == "in_proj_weight":
+        return [(f"{member.layer}.{part}_proj", slices // 3) for part in "qkv"]
+    if member.parameter.endswith("_proj_weight"):
+        return [(f"{member.layer}.{member.parameter.removesuffix('_weight')}", slices)]
+    if member.parameter != "weight":
+        return []
+    weight = model.get_submodule(member.layer).weight
+    assert isinstance(weight, torch.Tensor)
+    kernel = math.prod(weight.shape[2:]) if member.dim == 1 else 1
+    return [(member.layer, slices * kernel)]
 
 
 def kept_share(costs: CompactCosts, of: Cost, counts: Mapping[str, int]) -> float:

@@ -31,6 +31,15 @@ from hwflow.compress.prune.groups import (
 from hwflow.costs.layers import example_input
 from hwflow.errors import RequestError
 
+# What torch-pruning raises of graphs that it was not made for.
+_NOT_FOLLOWED = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
 # One side of a layer; norms have but one, which counts as what they produce.
 Side = tuple[str, Literal["out", "in"]]
 
@@ -59,8 +68,7 @@ def coupled_channels(model: nn.Module, shape: tuple[int, ...]) -> Coupled:
         RequestError: torch-pruning can't follow them.
     """
     elements = _Elements(model)
-    with _followed():
-        _relate(elements, model, shape)
+    _relate(elements, model, shape)
     return _grouped(elements, model)
 
 
@@ -124,15 +132,28 @@ def _widths(name: str, layer: nn.Module) -> list[tuple[Side, int]]:
 
 
 def _relate(elements: _Elements, model: nn.Module, shape: tuple[int, ...]) -> None:
-    graph, names, source = _graph(model, shape)
-    done: set[str] = set()
+    with _followed():
+        graph, names, source = _graph(model, shape)
+    steps = _Steps.of(graph)
+    done = {layer for found_heads in projections(model) for layer in found_heads.inputs}
+    for layer in done:
+        elements.keep_whole(
+            elements.all((layer, "out")),
+            "it makes the heads of an attention, which go with granularity head",
+        )
     for module in list(graph.module2node):
         name = names.get(module)
         if name is None or not prunable(module) or name in done:
             continue
         pruner = graph.get_pruner_of_module(module)
         count = elements.widths[name, "out"]
-        found = graph.get_pruning_group(module, pruner.prune_out_channels, list(range(count)))
+        steps.taken = 0
+        try:
+            found = graph.get_pruning_group(module, pruner.prune_out_channels, list(range(count)))
+        except _NOT_FOLLOWED as error:
+            problem = f"its channels can't be followed ({type(error).__name__}: {error})"
+            elements.keep_whole(elements.all((name, "out")), problem)
+            continue
         for item in found:
             target = item.dep.target
             reason = _obstacle(target, names, source, item.dep.handler, graph)
@@ -154,12 +175,6 @@ def _relate(elements: _Elements, model: nn.Module, shape: tuple[int, ...]) -> No
         if where[1] == "out" and where[0] not in ran:
             elements.keep_whole(elements.all(where), "it does not run as a layer by itself")
     _relate_groups(elements, model)
-    for found_heads in projections(model):
-        for layer in found_heads.inputs:
-            elements.keep_whole(
-                elements.all((layer, "out")),
-                "it makes the heads of an attention, which go with granularity head",
-            )
 
 
 def _graph(model: nn.Module, shape: tuple[int, ...]) -> tuple[Any, dict[nn.Module, str], Any]:
@@ -186,12 +201,47 @@ def _graph(model: nn.Module, shape: tuple[int, ...]) -> tuple[Any, dict[nn.Modul
     return graph, names, source
 
 
+class _Steps:
+    """Steps from a layer to what depends on it, whose number has a limit: rotations of half of the
+    channels, as in Llama's attention, send torch-pruning round for ever.
+
+    Args:
+        limit: steps from one layer.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.taken = limit, 0
+
+    @classmethod
+    def of(cls, graph: Any) -> _Steps:
+        """Count the steps in a graph: no more than there are nodes and edges."""
+        nodes = graph.module2node.values()
+        steps = cls(len(nodes) + sum(len(node.dependencies) for node in nodes))
+        for node in nodes:
+            node.dependencies = _Counted(node.dependencies, steps)
+        return steps
+
+
+class _Counted(list[Any]):
+    """A node's dependencies; each look at them is a step."""
+
+    def __init__(self, dependencies: Iterable[Any], steps: _Steps) -> None:
+        super().__init__(dependencies)
+        self.steps = steps
+
+    def __iter__(self) -> Iterator[Any]:
+        self.steps.taken += 1
+        if self.steps.taken > self.steps.limit:
+            raise LookupError("the way never ends")
+        return super().__iter__()
+
+
 @contextlib.contextmanager
 def _followed() -> Iterator[None]:
     """What torch-pruning raises of graphs that it was not made for is an error of the recipe."""
     try:
         yield
-    except (ArithmeticError, AssertionError, AttributeError, LookupError, ValueError) as error:
+    except _NOT_FOLLOWED as error:
         raise RequestError(
             "the network's channels can't be followed from layer to layer: torch-pruning stops with"
             f" {type(error).__name__}: {error}",

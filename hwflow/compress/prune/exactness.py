@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from hwflow.compress.prune.groups import Group
+from hwflow.compress.prune.groups import Group, Member
 from hwflow.compress.prune.removal import remove
 from hwflow.costs.layers import example_input
 
@@ -26,7 +26,11 @@ def zero_units(model: nn.Module, group: Group, gone: Sequence[int]) -> None:
         group: of units.
         gone: which units.
     """
-    for member in group.members:
+    _zero(model, group.members, gone)
+
+
+def _zero(model: nn.Module, members: Sequence[Member], gone: Sequence[int]) -> None:
+    for member in members:
         values = getattr(model.get_submodule(member.layer), member.parameter)
         places = [place for unit in gone for place in member.index[unit]]
         with torch.no_grad():
@@ -38,8 +42,8 @@ def exact_groups(
 ) -> tuple[list[Group], list[Group]]:
     """Sort groups into those that can be taken out exactly, and others.
 
-    In a copy with random values of double precision, every other unit is zeroed and taken out, of
-    all groups at once, and only if that differs of one after the other.
+    In a copy with random values of double precision, every other unit is masked, zeroed and taken
+    out, of all groups at once, and only if these three differ of one after the other.
 
     Args:
         model: network without parametrizations.
@@ -64,12 +68,16 @@ def exact_groups(
 def _same(
     model: nn.Module, shape: tuple[int, ...], groups: Sequence[Group], sample: torch.Tensor
 ) -> bool:
-    """Whether every other unit of groups can be taken out; the model's units are zeroed."""
+    """Whether a network is the same with every other unit of groups masked as in training, zeroed,
+    and taken out; the model's units are zeroed."""
     keep = {group.name: [i for i in range(group.size) if i % 2 == 0] for group in groups}
     compact, _ = remove(model, shape, keep, groups)
-    for group in groups:
-        zero_units(model, group, range(1, group.size, 2))
     with torch.no_grad():
+        for group in groups:
+            _zero(model, group.masked, range(1, group.size, 2))
+        masked = model(sample)
+        for group in groups:
+            zero_units(model, group, range(1, group.size, 2))
         expected = model(sample)
         try:
             found = compact(sample)
@@ -79,7 +87,8 @@ def _same(
     if found.shape != expected.shape:
         return False
     scale = expected.abs().max().clamp_min(1e-30)
-    return bool((found - expected).abs().max() <= TOLERANCE * scale)
+    errors = ((other - expected).abs().max() for other in (found, masked))
+    return all(bool(error <= TOLERANCE * scale) for error in errors)
 
 
 def _random_copy(model: nn.Module) -> nn.Module:

@@ -82,6 +82,11 @@ class Group:
         """Channels that are one unit: 1, or those of a head or of a convolution's group."""
         return min(len(member.index[0]) for member in self.members)
 
+    @property
+    def masked(self) -> tuple[Member, ...]:
+        """Where units are masked: where they are taken in, if anywhere."""
+        return tuple(member for member in self.members if member.dim == 1) or self.members
+
     def step(self, unit: int) -> int:
         """How many units make every width a multiple of `unit` (see `removal.multiple`)."""
         widths = {len(member.index[0]) for member in self.members}

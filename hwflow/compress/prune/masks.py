@@ -6,7 +6,7 @@ weights of (dL/dW')_ij W_ij.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -132,15 +132,14 @@ def bake(model: nn.Module) -> None:
             parametrize.remove_parametrizations(layer, name, leave_parametrized=True)
 
 
-def hold_zeros(model: nn.Module, names: Sequence[str]) -> None:
-    """Keep zeros of layers' weights zero while the network trains, until `bake`.
+def hold_zeros(model: nn.Module, weights: Iterable[tuple[str, str]]) -> None:
+    """Keep zeros of weights zero while the network trains, until `bake`.
 
     Args:
         model: network.
-        names: of the layers.
+        weights: names of layers, and of their parameters.
     """
-    for name in names:
+    for name, parameter in weights:
         layer = model.get_submodule(name)
-        weight = layer.weight
-        assert isinstance(weight, torch.Tensor)
-        parametrize.register_parametrization(layer, "weight", FixedMask(weight.detach() != 0))
+        keep = getattr(layer, parameter).detach() != 0
+        parametrize.register_parametrization(layer, parameter, FixedMask(keep))

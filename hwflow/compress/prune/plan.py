@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from hwflow.compress.prune.attention import HeadAttention, input_weights
 from hwflow.compress.prune.coupling import Group, Member, find_coupling, find_groups
 from hwflow.compress.prune.freezing import layers_matched
 from hwflow.compress.prune.gates import Gates, HardConcreteGates
@@ -38,6 +39,7 @@ class Subject:
         gates: of the units.
         tile: rows and columns of a unit of a layer's weight; None: single weights, or a group.
         group: coupled layers; None: one layer.
+        parameter: of the layer, that is masked; `nn.MultiheadAttention` has several.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Subject:
     gates: Gates
     tile: tuple[int, int] | None = None
     group: Group | None = None
+    parameter: str = "weight"
 
     @property
     def size(self) -> int:
@@ -136,13 +139,14 @@ class _Finder:
 
     def _single(self, chosen: Selection, policy: Policy | None, where: str) -> list[Subject]:
         """Layers that a policy matches."""
-        layers = prunable_layers(self.model)
+        weights = prunable_weights(self.model)
+        layers = dict.fromkeys(name for name, _ in weights)
         names = _of_policy(policy, [n for n in layers if n not in self.frozen], where)
         # The rows of the last layer are the classes.
         spared = {self.last} if chosen.granularity == "row" else set()
         pool = [
-            _layer_subject(name, layers[name], self.model, chosen, self.settings)
-            for name in layers
+            _layer_subject(name, parameter, self.model, chosen, self.settings)
+            for name, parameter in weights
             if name in names - self.taken - spared
         ]
         self.taken |= names
@@ -168,10 +172,16 @@ def _nothing(model: nn.Module, settings: Prune, shape: tuple[int, ...]) -> Reque
     return RequestError(message, hint=hint)
 
 
-def prunable_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Linear and convolutional layers by name."""
-    kinds = (nn.Linear, *CONVOLUTIONS)
-    return {name: layer for name, layer in model.named_modules() if isinstance(layer, kinds)}
+def prunable_weights(model: nn.Module) -> list[tuple[str, str]]:
+    """Layers and their parameters that are matrices or kernels: weights of linear and convolutional
+    layers, and the projections in `nn.MultiheadAttention`."""
+    found: list[tuple[str, str]] = []
+    for name, layer in model.named_modules():
+        if isinstance(layer, (nn.Linear, *CONVOLUTIONS)):
+            found.append((name, "weight"))
+        elif isinstance(layer, nn.MultiheadAttention | HeadAttention):
+            found += [(name, parameter) for parameter in input_weights(layer)]
+    return found
 
 
 def put_masks(model: nn.Module, plan: Plan) -> None:
@@ -189,11 +199,11 @@ def put_masks(model: nn.Module, plan: Plan) -> None:
         if subject.group is None:
             layer = model.get_submodule(subject.name)
             mask = TileMask(subject.gates, subject.tile)
-            parametrize.register_parametrization(layer, "weight", mask)
+            parametrize.register_parametrization(layer, subject.parameter, mask)
     spots: dict[tuple[str, str, int], list[tuple[Gates, Member]]] = {}
     for subject in plan.groups:
         assert subject.group is not None
-        for member in masked_members(subject.group):
+        for member in subject.group.masked:
             spot = (member.layer, member.parameter, member.dim)
             spots.setdefault(spot, []).append((subject.gates, member))
     for (name, parameter, dim), found in spots.items():
@@ -201,12 +211,6 @@ def put_masks(model: nn.Module, plan: Plan) -> None:
         length = getattr(layer, parameter).shape[dim]
         mask_ = UnitMask([gates for gates, _ in found], dim, unit_places(found, length))
         parametrize.register_parametrization(layer, parameter, mask_)
-
-
-def masked_members(group: Group) -> list[Member]:
-    """Where the units of a group are masked: where they are taken in, if anywhere."""
-    taken_in = [member for member in group.members if member.dim == 1]
-    return taken_in or list(group.members)
 
 
 def unit_places(found: Sequence[tuple[Gates, Member]], length: int) -> torch.Tensor:
@@ -230,16 +234,16 @@ def _of_policy(policy: Policy | None, names: Sequence[str], where: str) -> set[s
 
 
 def _layer_subject(
-    name: str, layer: nn.Module, model: nn.Module, chosen: Selection, settings: Prune
+    name: str, parameter: str, model: nn.Module, chosen: Selection, settings: Prune
 ) -> Subject:
-    weight = layer.weight
-    assert isinstance(weight, torch.Tensor)
+    weight = getattr(model.get_submodule(name), parameter)
     tile = _tile(name, weight, chosen)
     outputs, inputs = weight.shape[:2]
     shape = tuple(weight.shape)
     if tile is not None:
         shape = (math.ceil(outputs / tile[0]), math.ceil(inputs / tile[1]))
-    return Subject(name, _kind(model, name), chosen, _gates(shape, chosen, settings), tile)
+    gates = _gates(shape, chosen, settings)
+    return Subject(name, _kind(model, name), chosen, gates, tile, parameter=parameter)
 
 
 def _tile(name: str, weight: torch.Tensor, chosen: Selection) -> tuple[int, int] | None:
@@ -283,7 +287,7 @@ def _kind(model: nn.Module, name: str) -> str:
     if isinstance(model.get_submodule(name), CONVOLUTIONS):
         return "conv"
     parts = name.split(".")
-    around = [model.get_submodule(".".join(parts[:depth])) for depth in range(len(parts) + 1)]
+    around = [model.get_submodule(".".join(parts[: depth + 1])) for depth in range(len(parts))]
     if any("attention" in type(module).__name__.lower() for module in around):
         return "attention"
     return "dense"

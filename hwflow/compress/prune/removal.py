@@ -69,11 +69,10 @@ def remove(
             )
     chosen = _chosen(keep, groups)
     gone = _gone(model, chosen)
-    state = {
-        key: _without(value, gone.get((layer, parameter), {}))
-        for key, value in model.state_dict().items()
-        for layer, _, parameter in [key.rpartition(".")]
-    }
+    state = model.state_dict()  # With the layers' versions, which some of torchvision's ask for.
+    for key, value in state.items():
+        layer, _, parameter = key.rpartition(".")
+        state[key] = _without(value, gone.get((layer, parameter), {}))
     structure = {"heads": _heads(model, chosen), "widths": _widths(model, gone)}
     compact = rebuild(model, structure)
     compact.load_state_dict(state)
@@ -194,7 +193,8 @@ def _widths(model: nn.Module, gone: Gone) -> dict[str, tuple[int, int]]:
 
 def _set_heads(attention: Any, found: Projections, heads: int) -> None:
     size = found.width // found.heads
-    setattr(attention, found.counter, heads)
+    if found.counter is not None:
+        setattr(attention, found.counter, heads)
     if hasattr(attention, "all_head_size"):
         attention.all_head_size = heads * size
 

@@ -230,7 +230,7 @@ class Selector:
     def _magnitudes(self, subject: Subject) -> torch.Tensor:
         """Mean |weight| of each unit (Han 2015; of filters: Li 2017)."""
         if subject.group is None:
-            return tile_means(raw(self.model, subject.name, "weight"), subject.tile)
+            return tile_means(raw(self.model, subject.name, subject.parameter), subject.tile)
         sums = torch.zeros_like(subject.gates.scores)
         weights = 0
         for member in subject.group.members:

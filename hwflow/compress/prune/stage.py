@@ -18,7 +18,7 @@ from hwflow.compress.prune.masks import bake, hold_zeros, plain_state, spread
 from hwflow.compress.prune.plan import (
     Plan,
     make_plan,
-    prunable_layers,
+    prunable_weights,
     put_masks,
 )
 from hwflow.compress.prune.regularizer import RegularizedLoss
@@ -45,7 +45,7 @@ class PruneStage:
         Raises:
             RequestError: the network has no linear or convolutional layer.
         """
-        if not prunable_layers(model):
+        if not prunable_weights(model):
             raise RequestError(
                 "the network has no linear or convolutional layer to prune",
                 hint="leave stage prune out",
@@ -55,8 +55,9 @@ class PruneStage:
         """Train with masks, take out what is masked, fine-tune, and measure.
 
         Returns:
-            Metrics are also `density`, the share of weights of linear and convolutional layers that
-            are left and not zero, and of a budget in hardware cost its share, such as `macs_kept`.
+            Metrics are also `density`, the share of weights of linear and convolutional layers and
+            in attention that are left and not zero, and of a budget in hardware cost its share,
+            such as `macs_kept`.
 
         Raises:
             HwflowError: training failed, or the compact network is another one than was trained.
@@ -164,7 +165,7 @@ def _take_out(
         if subject.group is not None:
             zero_units(model, subject.group, (~keep).nonzero().flatten().tolist())
             continue
-        weight = raw(model, subject.name, "weight")
+        weight = raw(model, subject.name, subject.parameter)
         with torch.no_grad():
             weight.mul_(spread(keep, weight, subject.tile))
     groups = [subject.group for subject in plan.subjects if subject.group is not None]
@@ -202,7 +203,7 @@ def _fill(model: nn.Module, plan: Plan, settings: Prune, context: StageContext) 
     }
     folder = context.folder / "fill"
     folder.mkdir(exist_ok=True)
-    hold_zeros(model, [s.name for s in plan.subjects if s.group is None])
+    hold_zeros(model, [(s.name, s.parameter) for s in plan.subjects if s.group is None])
     objective = objective_for(settings.distillation, model, context)
     with frozen(model, settings.freeze) as still:
         train(
@@ -216,5 +217,5 @@ def _fill(model: nn.Module, plan: Plan, settings: Prune, context: StageContext) 
 
 
 def _weights(model: nn.Module) -> int:
-    """Weights of linear and convolutional layers that are not zero."""
-    return sum(int(raw(model, name, "weight").count_nonzero()) for name in prunable_layers(model))
+    """Weights of linear and convolutional layers and in attention that are not zero."""
+    return sum(int(raw(model, *weight).count_nonzero()) for weight in prunable_weights(model))

@@ -202,6 +202,48 @@ class Tokens(nn.Module):
         return logits
 
 
+class Gated(nn.Module):
+    """A gate of all channels together: it sees a masked channel, and not one that is zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gated, self.free = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 16, 1)
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.relu(self.gated(x))
+        y = torch.relu(self.free(y * torch.sigmoid(y.sum(1, keepdim=True))))
+        return self.head(y.mean((2, 3)))
+
+
+class Rotating(nn.Module):
+    """Llama, small, with random weights: rotated heads without a number of them, gated neurons."""
+
+    input_dtype = torch.int64
+
+    def __init__(self, key_heads: int = 4) -> None:
+        super().__init__()
+        from transformers import LlamaConfig, LlamaForSequenceClassification
+
+        self.llama = LlamaForSequenceClassification(
+            LlamaConfig(
+                vocab_size=20,
+                hidden_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                num_key_value_heads=key_heads,
+                intermediate_size=48,
+                max_position_embeddings=8,
+                num_labels=5,
+                pad_token_id=0,
+            )
+        )
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.llama(input_ids=tokens).logits
+        return logits
+
+
 NETWORKS = {
     "mlp": (mlp, IMAGE),
     "plain": (plain, IMAGE),
@@ -211,5 +253,7 @@ NETWORKS = {
     "separable": (separable, IMAGE),
     "series": (series, SERIES),
     "attending": (Attending, IMAGE),
+    "gated": (Gated, IMAGE),
     "tokens": (Tokens, TOKENS),
+    "rotating": (Rotating, TOKENS),
 }

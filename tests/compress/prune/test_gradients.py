@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 from hwflow.compress.prune.exactness import zero_units
 from hwflow.compress.prune.gates import Gates, HardConcreteGates, open_chance
 from hwflow.compress.prune.masks import TileMask, bake, plain_state, tile_means
-from hwflow.compress.prune.plan import make_plan, masked_members, put_masks
+from hwflow.compress.prune.plan import make_plan, put_masks
 from hwflow.compress.prune.selection import Selector
 from hwflow.recipe import Prune
 
@@ -136,7 +136,7 @@ def test_a_units_score_gets_the_sum_over_all_its_weights_even_while_it_is_masked
 
 def test_units_of_a_flattened_convolution_are_masked_at_all_positions():
     plan = make_plan(chain(), SETTINGS, SHAPE)
-    (member,) = masked_members(plan.groups[1].group)
+    (member,) = plan.groups[1].group.masked
     assert (member.layer, member.dim) == ("6", 1)
     assert member.index[2] == tuple(range(32, 48))
 

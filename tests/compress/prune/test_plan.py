@@ -78,6 +78,33 @@ def test_kinds_of_layers_are_told_apart():
     }
 
 
+class AttentionNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(12, 8)
+        self.mixer = nn.MultiheadAttention(8, 2, kdim=8, vdim=8)
+        self.crossing = nn.MultiheadAttention(8, 2, kdim=12, vdim=8)
+
+    def forward(self, x):
+        y = self.fc(x)
+        y = self.mixer(y, y, y)[0]
+        return self.crossing(y, x, y)[0].mean(1)
+
+
+def test_only_what_lies_in_an_attention_is_of_it():
+    def found(**changes):
+        settings = prune(granularity="element", **changes)
+        subjects = make_plan(AttentionNet(), settings, (6, 12)).subjects
+        return [(s.name, s.parameter, s.kind) for s in subjects]
+
+    everything = found()
+    projections = [("mixer", "in_proj_weight"), ("mixer.out_proj", "weight")]
+    projections += [("crossing", f"{part}_proj_weight") for part in "qkv"]
+    projections += [("crossing.out_proj", "weight")]
+    assert everything == [("fc", "weight", "dense"), *((*p, "attention") for p in projections)]
+    assert found(skip=["^crossing"], freeze=["^mixer"]) == everything[:1]
+
+
 def test_skipped_and_frozen_layers_are_not_pruned():
     found = plan(granularity="element", skip=["^fc"], freeze=["conv2"])
     assert [s.name for s in found.subjects] == ["conv1", "attention.query"]
@@ -127,6 +154,18 @@ def test_zeros_here_and_there_are_not_trained_away_by_later_stages():
             assert "loses their zeros" in misplaced.reason
     assert "fill_epochs" in first_misplaced([scattered[0], Train(kind="train")]).remedy
     assert first_misplaced([Train(kind="train"), prune(), Train(kind="train")]) is None
+
+
+def test_zeros_are_not_trained_away_by_pruning_once_more():
+    scattered = prune(granularity="element")
+    for changes in ({}, {"epochs": 0, "method": "magnitude", "fill_epochs": 2}):
+        misplaced = first_misplaced([scattered, prune(**changes)])
+        assert misplaced.index == 1
+        assert "loses their zeros" in misplaced.reason
+        assert "with policies" in misplaced.remedy
+    at_once = prune(granularity="element", epochs=0, method="magnitude")
+    assert first_misplaced([scattered, at_once]) is None
+    assert first_misplaced([prune(), scattered]) is None
 
 
 @pytest.mark.parametrize(

@@ -6,17 +6,29 @@ import copy
 import json
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from hwflow.compress import StageOutcome, load_checkpoint, save_checkpoint
+from hwflow.compress.prune import PruneStage
 from hwflow.compress.prune.attention import HeadAttention
 from hwflow.compress.prune.coupling import Group, find_coupling, find_groups
 from hwflow.compress.prune.exactness import exact_groups, zero_units
 from hwflow.compress.prune.removal import multiple, rebuild, remove
 from hwflow.errors import HwflowError, RequestError
-from tests.compress.prune.networks import IMAGE, NETWORKS, TOKENS, Tokens, plain, residual
+from hwflow.recipe import Prune
+from tests.compress.prune.networks import (
+    IMAGE,
+    NETWORKS,
+    TOKENS,
+    Rotating,
+    Tokens,
+    plain,
+    residual,
+)
 
 GRANULARITIES = ("channel", "neuron", "head")
 Shape = tuple[int, ...]
@@ -129,6 +141,11 @@ EXPECTED = {
         "attention": 6,
         "encoder.self_attn": 3,
         "crossing": 4,
+    },
+    "gated": {"free": 16},
+    "rotating": {
+        **{f"llama.model.layers.{i}.mlp.gate_proj": 48 for i in range(2)},
+        **{f"llama.model.layers.{i}.self_attn.q_proj": 4 for i in range(2)},
     },
     "tokens": {
         "bert.bert.pooler.dense": 32,
@@ -371,6 +388,38 @@ def test_torchvisions_resnet18() -> None:
         expected = masked(model, groups, keep)(inputs)
         assert (compact(inputs) - expected).abs().max() <= 1e-5
     assert parameters(compact) < parameters(model) / 4
+
+
+def test_units_that_a_gate_of_all_channels_sees_stay() -> None:
+    model, shape = trained("gated", 0)
+    found = find_coupling(model, shape, "channel")
+    assert [group.name for group in found.groups] == ["free"]
+    assert "a trial showed" in found.alone["gated"]
+
+
+def test_ways_that_never_end_leave_a_layer_alone() -> None:
+    torch.manual_seed(0)
+    # Heads of queries share keys, so that nothing is known of them but what can be followed.
+    found = find_coupling(Rotating(key_heads=2).eval(), TOKENS, "neuron")
+    assert [group.size for group in found.groups] == [48, 48]
+    assert "the way never ends" in found.alone["llama.model.layers.0.self_attn.k_proj"]
+
+
+def test_layers_that_ask_for_the_version_of_their_values_are_copied_and_reloaded(
+    tmp_path: Path,
+) -> None:
+    from torchvision import models
+
+    torch.manual_seed(0)
+    model = models.get_model("mnasnet0_5", weights=None, num_classes=5).eval()
+    shape = (3, 32, 32)
+    group = find_groups(model, shape, "channel", 8)[0]
+    compact, structure = remove(model, shape, {group.name: list(range(8))}, [group])
+    save_checkpoint(tmp_path, StageOutcome(compact, {}, structure))
+    again = load_checkpoint(tmp_path, PruneStage(), model, Prune(kind="prune")).model
+    inputs = torch.randn(2, *shape)
+    with torch.no_grad():
+        assert torch.equal(again(inputs), compact(inputs))
 
 
 def test_trained_modes_are_kept() -> None:

@@ -8,6 +8,7 @@ from torch import nn
 
 from hwflow.compress.prune.budgets import CompactCosts
 from hwflow.compress.prune.plan import make_plan, put_masks
+from hwflow.compress.prune.removal import remove
 from hwflow.compress.prune.selection import Selector
 from hwflow.costs import Target, fold, hardware_costs, layer_shapes, network_costs
 from hwflow.errors import RequestError
@@ -219,6 +220,46 @@ def test_budgets_in_hardware_cost_are_met_as_recomputed_on_the_compact_network(
     shapes = layer_shapes(compact(counts), SHAPE)
     kept = [counts[name] for name in select.costs.names]
     assert select.costs.compact_layers(kept) == shapes
+
+
+class Attending(nn.Module):
+    """Attention with all projections in one weight, and with three of their own."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.MultiheadAttention(32, 8, batch_first=True)
+        self.second = nn.MultiheadAttention(32, 8, kdim=32, vdim=16, batch_first=True)
+        self.last = nn.Linear(32, 10)
+
+    def forward(self, x):
+        x = self.first(x, x, x)[0]
+        return self.last(self.second(x, x, x[..., :16])[0].mean(1))
+
+
+@pytest.mark.parametrize(("of", "keep"), [("macs", 0.6), ("bram18", 0.6), ("cycles", 0.5)])
+def test_budgets_of_torchs_attention_are_met_as_recomputed(of, keep):
+    torch.manual_seed(0)
+    model, shape, target = Attending(), (9, 32), Target(bits=(8, 8))
+    settings = Prune(
+        kind="prune", granularity="head", unit=4, budget={"of": of, "keep": keep, "scope": "global"}
+    )
+    plan = make_plan(model, settings, shape)
+    groups = [s.group for s in plan.groups]
+    costs = CompactCosts(model, shape, groups, target)
+    select = Selector(plan, model, settings, costs)
+    for subject in plan.subjects:
+        subject.gates.scores.data.copy_(torch.randn(8))
+    select(1.0)
+    kept = {s.name: s.gates.keep.nonzero().flatten().tolist() for s in plan.subjects}
+    compact, _ = remove(model, shape, kept, groups)
+    counts = [len(kept[name]) for name in costs.names]
+    assert costs.compact_layers(counts) == layer_shapes(compact, shape)
+    measure = {
+        "macs": lambda net: sum(layer.macs for layer in layer_shapes(net, shape)),
+        "bram18": lambda net: hardware_costs(net, shape, target).bram18,
+        "cycles": lambda net: hardware_costs(net, shape, target).cycles,
+    }[of]
+    assert 0.5 * keep * measure(model) < measure(compact) <= keep * measure(model)
 
 
 def test_no_group_could_keep_more_within_a_global_budget():

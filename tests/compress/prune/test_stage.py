@@ -347,6 +347,21 @@ class Attentive(nn.Module):
         return self.head(x.flatten(1))
 
 
+@pytest.mark.parametrize("granularity", ["element", "n_of_m"])
+def test_projections_in_attention_get_zeros_too(data, tmp_path, granularity):
+    torch.manual_seed(0)
+    settings = {"granularity": granularity, "freeze": ["norm"]}
+    outcome = prune(Attentive(), data, tmp_path, epochs=2, fill_epochs=1, **settings)
+    attention = outcome.model.attention
+    for weight in (attention.in_proj_weight, attention.out_proj.weight):
+        assert int(weight.count_nonzero()) == weight.numel() // 2
+    assert outcome.metrics["density"] == pytest.approx(0.5)
+    save_checkpoint(tmp_path, outcome)
+    again = load_checkpoint(tmp_path, STAGE, Attentive(), settings_of(**settings)).model
+    inputs = torch.rand(20, *data.shape)
+    assert torch.equal(again(inputs), outcome.model(inputs))
+
+
 @pytest.mark.parametrize("method", ["topk", "l0"])
 def test_heads_and_neurons_of_a_transformer_are_pruned_in_one_stage(data, tmp_path, method):
     torch.manual_seed(0)
