@@ -167,7 +167,8 @@ def _problem(model: type[BaseModel], source: Source, error: Any) -> tuple[str, s
         parent = source.place(path[:-1])
         return f"{parent}: the key `{path[-1]}` is missing", _describe(model, error["loc"])
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
-        return _wrong_tag(source, path, error)
+        text, hint = _wrong_tag(source, path, error)
+        return text, hint or _describe(model, error["loc"])
     if kind == "literal_error":
         expected = [part.strip(" '") for part in _split_choices(error["ctx"]["expected"])]
         return f"{source.place(path)}: {value!r} is not known", nearest(str(value), expected)
@@ -188,7 +189,8 @@ def _wrong_tag(source: Source, path: Path_, error: Any) -> tuple[str, str | None
     key, valid = TAGS.get(path[0] if path else "", (key, [v for v in valid if v]))
     value = error["input"].get(key) if isinstance(error.get("input"), dict) else error.get("input")
     if value is None:
-        return f"{source.place(path)}: the key `{key}` is missing", nearest("", valid)
+        text = f"{source.place(path)}: the key `{key}` is missing"
+        return text, nearest("", valid) if valid else None
     return f"{source.place((*path, key))}: {value!r} is not known", nearest(str(value), valid)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 
@@ -18,6 +19,9 @@ from hwflow.compress.decompose.kernel import Kernel
 # Random starts that are tried, and sweeps after which the best start goes on alone.
 RANDOM, TRIAL = 3, 60
 SWEEPS = 400
+# Multiplications of a sweep above which the first start is the only one, and of all sweeps above
+# which none follow the trial. Starts matter less the greater a weight is.
+LARGE, WORK = 1e8, 1e11
 # The end: a sweep lowers the relative error by less than this share of it.
 TOLERANCE = 1e-6
 EXACT = 1e-7
@@ -40,7 +44,8 @@ def cp(kernel: Kernel, rank: int, seed: int) -> Factors:
     """1 x 1 to the rank, the kernel's taps on each channel alone (depthwise), 1 x 1 from the rank.
 
     Alternating least squares with normalised columns, from several starts: singular vectors,
-    components that diagonalise, and random ones. The same seed gives the same bits.
+    components that diagonalise, and random ones; from the first alone where weights are large. The
+    same seed gives the same bits.
 
     Args:
         kernel: the weight.
@@ -50,15 +55,29 @@ def cp(kernel: Kernel, rank: int, seed: int) -> Factors:
     size = kernel.size
     if rank >= min(size.outputs, size.inputs) * size.taps:
         return _factors(kernel, _by_taps(kernel), ())
-    tried = [(start, _sweeps(kernel, start, TRIAL)) for start in _starts(kernel, rank, seed)]
+    work = 2 * kernel.tensor.numel() * rank
+    starts = islice(_starts(kernel, rank, seed), 1 if work > LARGE else None)
+    tried = [(start, _sweeps(kernel, start, TRIAL)) for start in starts]
     best, errors = min(tried, key=lambda one: one[0].error)
-    errors += _sweeps(kernel, best, SWEEPS - TRIAL)
+    errors += _sweeps(kernel, best, min(SWEEPS, int(WORK / work)) - TRIAL)
     return _factors(kernel, best, tuple(errors))
 
 
-def cp_bound(kernel: Kernel, rank: int, seed: int) -> float:
-    """An error that `cp` does not exceed, in a tenth of its time: that of its first start."""
-    return _sweeps(kernel, next(_starts(kernel, rank, seed)), TRIAL)[-1]
+def cp_keeps(kernel: Kernel, rank: int, error: float, seed: int) -> bool:
+    """Whether `cp` keeps an error budget, as its first start tells; in a fraction of its time.
+
+    Never says yes wrongly. Gives up when a start, at the pace of its last sweep, would not get
+    there.
+    """
+    parts = next(_starts(kernel, rank, seed))
+    for left in reversed(range(TRIAL)):
+        before = parts.error
+        _sweep(kernel, parts)
+        if parts.error <= error:
+            return True
+        if parts.error - error > left * (before - parts.error):
+            return False
+    return False
 
 
 def _starts(kernel: Kernel, rank: int, seed: int) -> Iterator[_Components]:
@@ -107,33 +126,37 @@ def _diagonalising(kernel: Kernel, rank: int, generator: torch.Generator) -> _Co
 def _sweeps(kernel: Kernel, parts: _Components, count: int) -> list[float]:
     """Improve components in place; the errors after each sweep."""
     errors: list[float] = []
-    tensor, size = kernel.tensor, kernel.size
     for _ in range(count):
-        along = tensor @ parts.inputs  # (outputs, taps, R)
-        parts.outputs = _normalised(
-            _solve(
-                torch.einsum("okr,kr->or", along, parts.taps),
-                _gram(parts.taps) * _gram(parts.inputs),
-            )
-        )
-        parts.taps = _normalised(
-            _solve(
-                torch.einsum("okr,or->kr", along, parts.outputs),
-                _gram(parts.outputs) * _gram(parts.inputs),
-            )
-        )
-        across = (parts.outputs.T @ kernel.by_outputs).reshape(-1, size.taps, size.inputs)
-        products = torch.einsum("rki,kr->ir", across, parts.taps)
-        gram = _gram(parts.outputs) * _gram(parts.taps)
-        parts.inputs = _solve(products, gram)
-        both = float((products * parts.inputs).sum())
-        own = float((gram * _gram(parts.inputs)).sum())
-        parts.error = kernel.lost(2 * both - own)
+        _sweep(kernel, parts)
         errors.append(parts.error)
         small = parts.error < EXACT
         if small or (len(errors) > 1 and errors[-2] - errors[-1] < TOLERANCE * errors[-1]):
             break
     return errors
+
+
+def _sweep(kernel: Kernel, parts: _Components) -> None:
+    """Least squares for each way's components in turn."""
+    size = kernel.size
+    along = kernel.tensor @ parts.inputs  # (outputs, taps, R)
+    parts.outputs = _normalised(
+        _solve(
+            torch.einsum("okr,kr->or", along, parts.taps),
+            _gram(parts.taps) * _gram(parts.inputs),
+        )
+    )
+    parts.taps = _normalised(
+        _solve(
+            torch.einsum("okr,or->kr", along, parts.outputs),
+            _gram(parts.outputs) * _gram(parts.inputs),
+        )
+    )
+    across = (parts.outputs.T @ kernel.by_outputs).reshape(-1, size.taps, size.inputs)
+    products = torch.einsum("rki,kr->ir", across, parts.taps)
+    gram = _gram(parts.outputs) * _gram(parts.taps)
+    parts.inputs = _solve(products, gram)
+    both = float((products * parts.inputs).sum())
+    parts.error = kernel.lost(2 * both - float((gram * _gram(parts.inputs)).sum()))
 
 
 def _gram(columns: torch.Tensor) -> torch.Tensor:

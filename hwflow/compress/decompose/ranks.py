@@ -14,7 +14,7 @@ from itertools import islice
 import torch
 
 from hwflow.compress.decompose.cost import Cost, CostModel
-from hwflow.compress.decompose.cp import cp_bound
+from hwflow.compress.decompose.cp import cp_keeps
 from hwflow.compress.decompose.kernel import Kernel
 from hwflow.compress.decompose.methods import Method, Ranks
 from hwflow.compress.decompose.vbmf import vbmf_rank
@@ -129,13 +129,15 @@ def _within_error(method: Method, search: Search, error: float) -> Ranks | None:
     options = [rank for rank in options if rank >= least]
     if method.name != "cp":
         return (options[0],) if options else None
+
+    def keeps(rank: int) -> bool:
+        return cp_keeps(search.kernel, rank, error, search.seed)
+
     options = [rank for rank in options if search.affordable(method, (rank,))]
-    place = bisect_left(
-        options,
-        True,
-        key=lambda rank: cp_bound(search.kernel, rank, search.seed) <= error,
-    )
-    return (options[place],) if place < len(options) else None
+    # The greatest first: where that does not keep the budget, the others need no trial.
+    if not options or not keeps(options[-1]):
+        return None
+    return (options[bisect_left(options[:-1], True, key=keeps)],)
 
 
 def _least_rank(method: Method, kernel: Kernel, error: float) -> int:
