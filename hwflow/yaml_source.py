@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from hwflow.errors import RequestError
+
+# Names that a hint lists at the most, and how many it lists instead where there are more.
+LISTED, NEAREST = 40, 8
 
 Key = str | int
 Path_ = tuple[Key, ...]
@@ -52,8 +56,14 @@ class Source:
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """A hint that offers the valid name nearest to `name`, and all of them."""
+    """A hint that offers the valid name nearest to `name`, and all of them, or of many the nearest.
+
+    Of a regular expression, what is not its syntax counts.
+    """
     names = list(valid)
+    name = re.sub(r"[\\^$*+?()\[\]{}|]", "", name)
+    if len(names) > LISTED:
+        names = difflib.get_close_matches(name, names, NEAREST, cutoff=0.0)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     listed = ", ".join(names)
     return f"did you mean {close[0]!r}? Valid are: {listed}" if close else f"valid are: {listed}"

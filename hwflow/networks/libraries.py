@@ -75,7 +75,7 @@ def build_transformers(
     if spec.transformers not in known:
         raise RequestError(
             f"network.transformers: there is no architecture {spec.transformers!r}",
-            hint=_nearest_few(spec.transformers, list(known)),
+            hint=nearest(spec.transformers, known),
         )
     kind = type(known[spec.transformers]())
     for mapping, loader, wrapper in (
@@ -122,9 +122,3 @@ def _loaded(
             f"network.{what}: {spec.transformers}: {str(error).splitlines()[0]}",
             hint="see the architecture's configuration in the transformers documentation",
         ) from error
-
-
-def _nearest_few(name: str, valid: list[str]) -> str:
-    import difflib
-
-    return nearest(name, difflib.get_close_matches(name, valid, 6, cutoff=0.3) or valid[:6])

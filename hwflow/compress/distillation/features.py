@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -15,8 +14,6 @@ from hwflow.costs.layers import run_once
 from hwflow.errors import RequestError
 from hwflow.yaml_source import nearest
 
-# Names offered when one is wrong: deep networks have hundreds.
-OFFERED = 8
 _POOLS: dict[int, Callable[..., torch.Tensor]] = {
     1: functional.adaptive_avg_pool1d,
     2: functional.adaptive_avg_pool2d,
@@ -33,8 +30,7 @@ def check_layers(model: nn.Module, names: Iterable[str], where: str) -> None:
     known = [name for name, _ in model.named_modules() if name]
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, OFFERED, cutoff=0.0)
-            raise RequestError(f"{where} has no layer {name!r}", hint=nearest(name, near or known))
+            raise RequestError(f"{where} has no layer {name!r}", hint=nearest(name, known))
 
 
 @contextlib.contextmanager

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 
 from hwflow.errors import RequestError
 from hwflow.yaml_source import nearest
-
-# Names offered when a pattern matches none: deep networks have hundreds.
-OFFERED = 8
 
 
 def matched(pattern: str, names: Iterable[str], where: str) -> set[str]:
@@ -30,7 +26,4 @@ def matched(pattern: str, names: Iterable[str], where: str) -> set[str]:
         return found
     if not names:
         raise RequestError(f"{where}: {pattern!r} matches no layer", hint="there are none")
-    near = difflib.get_close_matches(pattern.strip("^$"), names, OFFERED, cutoff=0.0)
-    raise RequestError(
-        f"{where}: {pattern!r} matches no layer", hint=nearest(pattern.strip("^$"), near)
-    )
+    raise RequestError(f"{where}: {pattern!r} matches no layer", hint=nearest(pattern, names))

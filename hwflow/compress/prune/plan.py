@@ -15,7 +15,7 @@ from hwflow.compress.prune.coupling import Group, Member, find_coupling, find_gr
 from hwflow.compress.prune.freezing import layers_matched
 from hwflow.compress.prune.gates import Gates, HardConcreteGates
 from hwflow.compress.prune.masks import TileMask, UnitMask
-from hwflow.compress.prune.patterns import OFFERED, matched
+from hwflow.compress.prune.patterns import matched
 from hwflow.costs import layer_shapes
 from hwflow.errors import RequestError
 from hwflow.recipe import Prune
@@ -23,6 +23,7 @@ from hwflow.recipe.prune import STRUCTURED, Policy, Selection
 
 # Kinds of layers that regularizers weigh differently.
 KINDS = ("attention", "dense", "conv")
+REASONS = 8  # that a message lists
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 # Scores' first values, by method: all above their first threshold, 0.
 _STARTS = {"threshold": 1.0, "l0": 2.2}
@@ -167,7 +168,7 @@ def _nothing(model: nn.Module, settings: Prune, shape: tuple[int, ...]) -> Reque
     )
     if settings.granularity in STRUCTURED:
         alone = find_coupling(model, shape, settings.granularity).alone
-        listed = [f"layer {layer} stays: {reason}" for layer, reason in alone.items()][:OFFERED]
+        listed = [f"layer {layer} stays: {reason}" for layer, reason in alone.items()][:REASONS]
         hint = "; ".join([hint, *listed])
     return RequestError(message, hint=hint)
 

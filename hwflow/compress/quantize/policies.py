@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from hwflow.errors import RequestError
 from hwflow.recipe import Quantize
 from hwflow.recipe.quantize import LayerPolicy
 from hwflow.yaml_source import nearest
 
-NEAREST = 8
 _OF_ACTIVATIONS = frozenset({"activation_bits", "scale"})
 _OF_WEIGHTS = frozenset({"weight_bits", "weight_scaling", "scale", "accumulator_bits"})
 
@@ -70,15 +68,5 @@ class Policies:
             raise RequestError(
                 f"{where}: the pattern {policy.pattern!r} matches no {' or '.join(kinds)}, so that"
                 f" its {option} would do nothing",
-                hint=nearest_names(policy.pattern, names),
+                hint=nearest(policy.pattern, names),
             )
-
-
-def nearest_names(pattern: str, names: Iterable[str]) -> str:
-    """A hint that offers the names that a pattern comes nearest to."""
-    import difflib
-
-    every = list(names)
-    plain = re.sub(r"[\\^$.*+?()\[\]{}|]", "", pattern)
-    close = difflib.get_close_matches(plain, every, NEAREST, cutoff=0.3)
-    return nearest(plain, close or every[:NEAREST])
