@@ -187,10 +187,9 @@ class Build:
         from hwflow.costs import recipe_target
 
         recipe = self.recipe
-        vars(model)["sample_shape"] = data.shape  # Which pools see whole images follows from it.
         for settings in recipe.stages:
             stage: Any = STAGES[settings.kind]
-            stage.check(model, settings)
+            stage.check(model, settings, data.shape)
         named = list(zip(recipe.stage_names, recipe.stages, strict=True))
         check_teachers(named, model, data, self.loaded.base)
         check_pruning(recipe.stages, model, data.shape, recipe_target(recipe, self.board))

@@ -1,7 +1,6 @@
 """Compression: one module a stage, all behind one interface."""
 
 from hwflow.compress.decompose import DecomposeStage
-from hwflow.compress.distill import DistillStage
 from hwflow.compress.prune import PruneStage
 from hwflow.compress.quantize import QuantizeStage
 from hwflow.compress.stage import (
@@ -17,7 +16,7 @@ from hwflow.compress.train import TrainStage
 STAGES = {
     "train": TrainStage(),
     "prune": PruneStage(),
-    "distill": DistillStage(),
+    "distill": TrainStage(),
     "decompose": DecomposeStage(),
     "quantize": QuantizeStage(),
 }

@@ -69,8 +69,16 @@ class StageOutcome:
 class Stage(Protocol[Settings]):
     """A step of compression, from a network to a network."""
 
-    def check(self, model: nn.Module, settings: Settings) -> None:
-        """Raise if the stage can't take such a network; called before any stage runs."""
+    def check(
+        self, model: nn.Module, settings: Settings, shape: tuple[int, ...] | None = None
+    ) -> None:
+        """Raise if the stage can't take such a network; called before any stage runs.
+
+        Args:
+            model: the recipe's network, not trained.
+            settings: of the stage.
+            shape: of one sample, where it is known.
+        """
         ...
 
     def run(self, model: nn.Module, settings: Settings, context: StageContext) -> StageOutcome:

@@ -1,4 +1,4 @@
-"""Stage `train`: the float network."""
+"""Stages `train` and `distill`: the network as it is, with teachers or without."""
 
 from __future__ import annotations
 
@@ -9,21 +9,27 @@ from torch import nn
 from hwflow.compress.distillation import objective_for
 from hwflow.compress.stage import StageContext, StageOutcome, measure
 from hwflow.compress.training import train
-from hwflow.recipe import Train
+from hwflow.recipe import Distill, Train
 
 
 class TrainStage:
-    """Trains the network as it is."""
+    """Trains the network as it is; `distill` differs in that its teachers are no choice."""
 
-    def check(self, model: nn.Module, settings: Train) -> None:
-        """Any network can be trained."""
+    def check(
+        self, model: nn.Module, settings: Train | Distill, shape: tuple[int, ...] | None = None
+    ) -> None:
+        """Any network can be trained; `distillation.check_teachers` sees to who teaches it."""
 
-    def run(self, model: nn.Module, settings: Train, context: StageContext) -> StageOutcome:
+    def run(
+        self, model: nn.Module, settings: Train | Distill, context: StageContext
+    ) -> StageOutcome:
         """Train, and measure on validation and test."""
         objective = objective_for(settings.distillation, model, context)
         train(model, settings, context, objective=objective)
         return StageOutcome(model.eval(), measure(model, context))
 
-    def rebuild(self, model: nn.Module, settings: Train, structure: dict[str, Any]) -> nn.Module:
+    def rebuild(
+        self, model: nn.Module, settings: Train | Distill, structure: dict[str, Any]
+    ) -> nn.Module:
         """The network itself."""
         return model

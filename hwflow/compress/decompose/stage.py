@@ -29,7 +29,9 @@ from hwflow.recipe.decompose import Decompose
 class DecomposeStage:
     """Decomposes layers and trains on."""
 
-    def check(self, model: nn.Module, settings: Decompose) -> None:
+    def check(
+        self, model: nn.Module, settings: Decompose, shape: tuple[int, ...] | None = None
+    ) -> None:
         """Raise if a pattern matches no layer, or a rank or the unit can't be had."""
         find_candidates(model, settings)
 

@@ -39,7 +39,9 @@ SAMPLES, TOLERANCE = 64, 1e-4
 class PruneStage:
     """Finds what the network can do without while it trains, takes it out, and trains the rest."""
 
-    def check(self, model: nn.Module, settings: Prune) -> None:
+    def check(
+        self, model: nn.Module, settings: Prune, shape: tuple[int, ...] | None = None
+    ) -> None:
         """See that there are layers; `check_pruning` sees to which, where they are known.
 
         Raises:

@@ -45,20 +45,21 @@ LISTED = 5
 class QuantizeStage:
     """Swaps in quantized layers, calibrates and trains on."""
 
-    def check(self, model: nn.Module, settings: Quantize) -> None:
+    def check(
+        self, model: nn.Module, settings: Quantize, shape: tuple[int, ...] | None = None
+    ) -> None:
         """Find out what can't be quantized, or what hardware does not take, before any training.
 
         A network with layers that FINN can never take is for export: of that no mistake is made.
 
         Args:
-            model: not quantized; or made of Brevitas layers. An attribute `sample_shape` tells the
-                shape of one sample, without which sizes of images are not known.
+            model: not quantized; or made of Brevitas layers.
             settings: of the stage.
+            shape: of one sample, without which sizes of images are not known.
 
         Raises:
             RequestError: names the layers, and for each what to do.
         """
-        shape = getattr(model, "sample_shape", None)
         form = _form(model, settings)
         if settings.post_training is not None:
             check_rounding(model, settings.post_training)

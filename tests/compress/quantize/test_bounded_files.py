@@ -110,9 +110,8 @@ def test_the_greatest_sum_is_one_that_an_input_reaches(bits, signed):
 
 def test_an_accumulator_that_holds_no_product_is_refused_before_training():
     model = network()
-    model.sample_shape = SHAPE
     with pytest.raises(RequestError, match="layer 0: an accumulator of 6 bits holds no product"):
-        STAGES["quantize"].check(model, Quantize(kind="quantize", accumulator_bits=6))
+        STAGES["quantize"].check(model, Quantize(kind="quantize", accumulator_bits=6), SHAPE)
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,7 @@ def test_all_files_agree_with_the_network(data, tmp_path, name):
     torch.manual_seed(0)
     settings = SETTINGS.model_copy(update={"epochs": 1, "learning_rate": 0.01})
     stage, model = STAGES["quantize"], TAKEN[name]()
-    vars(model)["sample_shape"] = data.shape
-    stage.check(model, settings)
+    stage.check(model, settings, data.shape)
     outcome = stage.run(model, settings, StageContext(data, 0, tmp_path))
     inputs = data.floats(data.validation)[:64]
     exported = export(outcome.model, data.shape, tmp_path / "export")

@@ -22,8 +22,7 @@ from tests.compress.quantize.networks import SHAPE, TAKEN, head, unit
 
 
 def check(model, **settings):
-    model.sample_shape = SHAPE
-    STAGES["quantize"].check(model, Quantize(kind="quantize", **settings))
+    STAGES["quantize"].check(model, Quantize(kind="quantize", **settings), SHAPE)
 
 
 @pytest.mark.parametrize("name", TAKEN)
