@@ -24,7 +24,7 @@ class LayerPolicy(Section):
 
     pattern: str = Field(
         description="Regular expression that matches the whole name of a layer (`layer1.0.conv1`)"
-        " or of an activation (`layer1.0.relu`)."
+        " or of an activation (`layer1.0.relu`), or of a module that they are in (`layer1`)."
     )
     weight_bits: WeightBits | None = Field(None, description="Instead of the stage's.")
     activation_bits: Bits | None = Field(

@@ -38,7 +38,7 @@ class Policies:
     def _settings(self, name: str) -> Quantize:
         found = self.settings
         for policy in self.settings.layers:
-            if re.fullmatch(policy.pattern, name):
+            if _holds(policy.pattern, name):
                 options = policy.options()
                 if "activation_bits" in options:  # Whatever kind of quantizer is there.
                     options |= dict.fromkeys(("signed_bits", "pool_bits"), policy.activation_bits)
@@ -64,9 +64,16 @@ class Policies:
         if option in _OF_ACTIVATIONS:
             names |= self._activations
             kinds.append("activation")
-        if not any(re.fullmatch(policy.pattern, name) for name in names):
+        if not any(_holds(policy.pattern, name) for name in names):
             raise RequestError(
                 f"{where}: the pattern {policy.pattern!r} matches no {' or '.join(kinds)}, so that"
                 f" its {option} would do nothing",
                 hint=nearest(policy.pattern, names),
             )
+
+
+def _holds(pattern: str, name: str) -> bool:
+    """Whether a pattern matches a layer, or a module that the layer is in: a layer that was
+    decomposed is the module of its factors."""
+    parts = name.split(".")
+    return any(re.fullmatch(pattern, ".".join(parts[: n + 1])) for n in range(len(parts)))

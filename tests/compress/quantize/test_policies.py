@@ -52,6 +52,22 @@ def test_a_pattern_matches_whole_names():
         quantized({"pattern": "conv1", "weight_bits": 2})
 
 
+def test_a_pattern_that_matches_a_module_holds_for_what_is_in_it():
+    found = bits(quantized({"pattern": r"blocks\.0", "weight_bits": 2}))
+    assert found["blocks.0.conv1"][0] == found["blocks.0.conv2"][0] == 2
+    assert found["blocks.1.conv1"][0] == found["stem.0"][0] == 4
+
+
+def test_a_policy_for_a_layer_holds_for_its_factors():
+    settings = Quantize(kind="quantize", epochs=0, layers=({"pattern": "1", "weight_bits": 8},))
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+    STAGES["quantize"].check(plain, settings, SHAPE)
+    factors = nn.Sequential(nn.Linear(64, 8, bias=False), nn.Linear(8, 32))
+    split = nn.Sequential(nn.Flatten(), factors, nn.ReLU(), nn.Linear(32, 10))
+    found = bits(quantize_network(split, settings, INPUT).eval())
+    assert {name: weights for name, (weights, _) in found.items()} == {"1.0": 8, "1.1": 8, "3": 4}
+
+
 def test_activations_are_named_by_what_they_stand_at():
     model = quantized(
         {"pattern": r"stem\.2", "activation_bits": 7},
