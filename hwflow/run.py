@@ -30,19 +30,26 @@ Listener = Callable[[Event], None]
 
 
 def prepare(
-    recipe: str, board: str, out: Path | None = None, overrides: Sequence[str] = ()
+    recipe: str,
+    board: str,
+    out: Path | None = None,
+    overrides: Sequence[str] = (),
+    inputs: Path | None = None,
 ) -> Build:
     """Check everything that a build asks for, before any work.
 
     Args:
-        recipe: name or path.
+        recipe: name or path of a recipe, or path of a model file (.onnx).
         board: name or path.
         out: run directory; default `runs/<recipe>-<board>`.
         overrides: `key=value` settings.
+        inputs: file of inputs to verify a model on, instead of the recipe's.
 
     Raises:
         RequestError: what is wrong with the request.
     """
+    if inputs is not None:
+        overrides = [*overrides, f"model.inputs={json.dumps(str(inputs.resolve()))}"]
     loaded, found = load_recipe(recipe, overrides), load_board(board)
     place = out or Path("runs") / f"{loaded.recipe.name}-{found.name}"
     return Build(loaded, found, place)
@@ -227,7 +234,7 @@ def _verify(
     from hwflow.simulate import Simulator
     from hwflow.verify import record, verify
 
-    rtl, export = build.run_dir / "rtl", build.run_dir / "export"
+    rtl, export = build.run_dir / "rtl", build.run_dir / build.source
     cache = build.run_dir / OWN / "cache" / "simulate"
     settings, data = build.recipe.verify, build.data()
     if samples is not None:

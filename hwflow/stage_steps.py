@@ -56,7 +56,8 @@ def stage_steps(build: Build, repetition: int) -> list[Step]:
 def data_settings(build: Build) -> Any:
     """What decides the data."""
     recipe = build.recipe
-    settings: list[Any] = [recipe.data.model_dump(mode="json"), recipe.seed]
+    data = None if recipe.data is None else recipe.data.model_dump(mode="json")
+    settings: list[Any] = [data, recipe.seed]
     if isinstance(recipe.data, Npz):
         settings.append(content_hash(build.loaded.base / recipe.data.file))
     return settings
@@ -65,7 +66,8 @@ def data_settings(build: Build) -> Any:
 def origin(build: Build) -> Any:
     """What decides data and network."""
     network = build.recipe.network
-    return [data_settings(build), network.model_dump(mode="json"), *_source(network, build)]
+    settings = None if network is None else network.model_dump(mode="json")
+    return [data_settings(build), settings, *_source(network, build)]
 
 
 def content_hash(file: Path) -> str:

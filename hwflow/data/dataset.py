@@ -37,6 +37,7 @@ class Dataset:
     Attributes:
         shape: of one sample, (C, H, W) or (features,).
         encoding: of integer inputs; None where inputs are real values.
+        labelled: whether the labels mean something; else they are all -1.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Dataset:
     validation: Split
     test: Split
     encoding: Encoding | None
+    labelled: bool = True
 
     def floats(self, split: Split, dtype: type[np.floating] = np.float32) -> NDArray[Any]:
         """The real values that the network sees, (N, *shape).

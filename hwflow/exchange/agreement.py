@@ -67,7 +67,7 @@ def check_agreement(
     """
     files = [onnx.load(str(file)) for file in (exported.qonnx, exported.qcdq) if file is not None]
     batches = all(fits_batches(file) for file in files)
-    inputs = inputs if batches else inputs[: _affordable(files)]
+    inputs = inputs if batches else inputs[: affordable(files)]
     with torch.inference_mode():
         wanted = model.eval()(torch.from_numpy(inputs)).numpy()
     results: dict[str, NDArray[Any]] = {}
@@ -78,10 +78,10 @@ def check_agreement(
     else:
         margin = software_margins(model, torch.from_numpy(inputs))
     if exported.qonnx is not None:
-        results["QONNX"] = _run(_run_qonnx, exported.qonnx, inputs, batches)
+        results["QONNX"] = _run(run_qonnx, exported.qonnx, inputs, batches)
     if exported.qcdq is not None:
-        results["QCDQ"] = _run(_run_qcdq, exported.qcdq, inputs, batches)
-    differing = np.any([_differs(wanted, got) for got in results.values()], axis=0)
+        results["QCDQ"] = _run(run_qcdq, exported.qcdq, inputs, batches)
+    differing = np.any([differs(wanted, got) for got in results.values()], axis=0)
     undecided = differing & (margin < UNDECIDED)
     for what, got in results.items():
         _compare(what, wanted, got, ~undecided)
@@ -98,7 +98,7 @@ def check_agreement(
     )
 
 
-def _affordable(files: list[onnx.ModelProto]) -> int:
+def affordable(files: list[onnx.ModelProto]) -> int:
     """Samples to compare files on that take one at a time."""
     nodes = max(len(file.graph.node) for file in files)
     return min(SINGLE_SAMPLES, max(2, NODE_EVALUATIONS // nodes))
@@ -113,11 +113,15 @@ def _reference(exported: Exported, hardware: bool) -> Reference | None:
     return Reference(exported.qonnx)
 
 
-def _differs(wanted: NDArray[np.floating], got: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """(N,) whether a logit differs by more than `TOLERANCE`, or the class does (but for ties)."""
+def differs(
+    wanted: NDArray[np.floating],
+    got: NDArray[np.floating],
+    tolerance: float | NDArray[np.floating] = TOLERANCE,
+) -> NDArray[np.bool_]:
+    """(N,) whether a logit differs by more than the tolerance, or the class does (but for ties)."""
     rows = np.arange(len(wanted))
     behind = wanted.max(axis=1) - wanted[rows, got.argmax(axis=1)]
-    return (np.abs(wanted - got).max(axis=1) > TOLERANCE) | (behind > TOLERANCE)
+    return (np.abs(wanted - got).max(axis=1) > tolerance) | (behind > tolerance)
 
 
 def _compare(
@@ -126,7 +130,7 @@ def _compare(
     got: NDArray[np.floating],
     decided: NDArray[np.bool_],
 ) -> None:
-    wrong = np.flatnonzero(_differs(wanted, got) & decided)
+    wrong = np.flatnonzero(differs(wanted, got) & decided)
     if len(wrong):
         sample = int(wrong[0])
         raise HwflowError(
@@ -146,7 +150,8 @@ def _run(
     return execute(model, [inputs[i : i + 1] for i in range(len(inputs))])
 
 
-def _run_qonnx(model: onnx.ModelProto, parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+def run_qonnx(model: onnx.ModelProto, parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Outputs of a QONNX file, run by qonnx, for parts of as many frames as its input takes."""
     if _is_long(model):
         from hwflow.exchange.long_graphs import run_long_graph
 
@@ -167,7 +172,8 @@ def _is_long(model: onnx.ModelProto) -> bool:
     return len(model.graph.node) > LONG and not operations & {"Conv", "ConvTranspose", "FloatQuant"}
 
 
-def _run_qcdq(model: onnx.ModelProto, parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+def run_qcdq(model: onnx.ModelProto, parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Outputs of a QCDQ file, run by onnxruntime, for parts of as many frames as it takes."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -9,10 +9,10 @@ from onnx import numpy_helper
 # Operations that treat each sample by itself, the first axis being that of samples.
 _BY_SAMPLE = frozenset(
     {
-        *("Quant", "BipolarQuant", "FloatQuant", "Trunc"),
+        *("Quant", "IntQuant", "BipolarQuant", "FloatQuant", "Trunc"),
         *("QuantizeLinear", "DequantizeLinear", "Clip", "Cast"),
         *("Conv", "ConvTranspose", "Gemm", "BatchNormalization"),
-        *("MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean"),
+        *("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool", "ReduceMean"),
         *("Add", "Sub", "Mul", "Div", "Sqrt", "Pow", "Erf", "Floor", "Round"),
         *("Relu", "Sigmoid", "Tanh", "LeakyRelu", "HardSigmoid", "HardSwish"),
         *("Flatten", "Identity", "Pad"),
@@ -60,6 +60,6 @@ def batched(model: onnx.ModelProto, count: int) -> onnx.ModelProto:
     for tensor in model.graph.initializer:
         if tensor.name in shapes:
             shape = numpy_helper.to_array(tensor).copy()
-            shape[0] = 0  # As many as the input has.
+            shape[0] = count
             tensor.CopyFrom(numpy_helper.from_array(shape.astype(np.int64), tensor.name))
     return model

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from hwflow.recipe.data import DataSpec, Digits, ImageFolder, Npz, Torchvision
 from hwflow.recipe.decompose import Decompose
 from hwflow.recipe.distillation import Distill, Distillation, Teacher
 from hwflow.recipe.hardware import Hardware, Stall, Verify
+from hwflow.recipe.model import ImportedModel
 from hwflow.recipe.network import FcPreset, Mlp, NetworkSpec, PythonNetwork
 from hwflow.recipe.optimization import Optimization
 from hwflow.recipe.prune import Prune
@@ -25,7 +26,14 @@ StageSpec = Annotated[Train | Prune | Distill | Decompose | Quantize, Field(disc
 
 
 class Recipe(Section):
-    """A build: data, network, compression stages, hardware and verification."""
+    """A build: data, network, compression stages, hardware and verification; or a model file that
+    is there already instead of network and stages."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [{"required": ["model"]}, {"required": ["data", "network", "stages"]}]
+        }
+    )
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the build.")
     seed: int = Field(0, ge=0, description="Seed of splits, training and stalls.")
@@ -37,9 +45,14 @@ class Recipe(Section):
         " training on the same splits; the report gives mean and confidence interval. Hardware is"
         " built from the first.",
     )
-    data: DataSpec = Field(description="Samples, their labels, and how they are split.")
-    network: NetworkSpec = Field(description="The network, before any stage.")
-    stages: tuple[StageSpec, ...] = Field(min_length=1, description="Compression, in order.")
+    model: ImportedModel | None = Field(
+        None, description="A quantized model file, instead of network and stages."
+    )
+    data: DataSpec | None = Field(
+        None, description="Samples, their labels, and how they are split."
+    )
+    network: NetworkSpec | None = Field(None, description="The network, before any stage.")
+    stages: tuple[StageSpec, ...] = Field((), description="Compression, in order.")
     hardware: Hardware = Field(Hardware(), description="The accelerator.")
     verify: Verify = Field(Verify(), description="How far it is verified.")
 
@@ -58,6 +71,7 @@ __all__ = [
     "FcPreset",
     "Hardware",
     "ImageFolder",
+    "ImportedModel",
     "Mlp",
     "NetworkSpec",
     "Npz",

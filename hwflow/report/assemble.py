@@ -22,6 +22,7 @@ from hwflow.report.schema import (
     Execution,
     Fifo,
     Hardware,
+    Import,
     Layer,
     Metric,
     Netlist,
@@ -69,11 +70,12 @@ def assemble(
         hwflow_version=hwflow.__version__,
         started=started,
         seconds=sum(record.seconds for record in records.values()),
-        network=network_name(recipe.network),
-        data=recipe.data.name,
+        network=_network(recipe),
+        data=recipe.data.name if recipe.data is not None else _inputs(recipe),
         problem=problem,
         stages=_stages(recipe, board, records),
         ended=next((found[ENDS] for found in facts.values() if found.get(ENDS)), None),
+        imported=Import(**facts["import"]) if "import" in facts else None,
         exchange=_exchange(facts["export"]) if "export" in facts else None,
         hardware=_hardware(recipe, board, facts, design) if design is not None else None,
         verification=_verification(facts) if "sim" in facts else None,
@@ -83,6 +85,21 @@ def assemble(
             for name, record in records.items()
         ],
     )
+
+
+def _network(recipe: Recipe) -> str:
+    if recipe.model is not None:
+        return PurePosixPath(recipe.model.qonnx).name
+    assert recipe.network is not None
+    return network_name(recipe.network)
+
+
+def _inputs(recipe: Recipe) -> str:
+    """What a model without a data set is verified on."""
+    assert recipe.model is not None
+    if recipe.model.inputs is not None:
+        return PurePosixPath(recipe.model.inputs).name
+    return "random inputs"
 
 
 def _exchange(facts: Mapping[str, Any]) -> Exchange:

@@ -44,7 +44,9 @@ def _count(value: float | None) -> str:
     return f"{value:,.0f}" if float(value).is_integer() or value >= 100 else f"{value:,.2f}"
 
 
-def _percent(value: float) -> str:
+def _percent(value: float | None) -> str:
+    if value is None:
+        return "–"
     return f"{100 * value:.2f} %"
 
 

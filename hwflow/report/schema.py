@@ -134,10 +134,10 @@ class Difference(_Part):
 
 
 class Execution(_Part):
-    """An execution of the network on test samples."""
+    """An execution of the network on test samples; no metric where those have no labels."""
 
     samples: int
-    metric: float
+    metric: float | None
     mismatches: int = 0
     difference: Difference | None = None
 
@@ -199,6 +199,22 @@ class Exchange(_Part):
     reference_max_abs: float | None
 
 
+class Import(_Part):
+    """A model file that was built, and how far it, in the form that hardware is made from, agrees
+    with the file's own execution, by `tool`; `verified_on` says on what that and all later
+    comparisons are done, `head` what the file does behind its logits, which hardware does not."""
+
+    file: str
+    format: str
+    head: str | None
+    input: str
+    verified_on: str
+    tool: str
+    samples: int
+    undecided: int
+    max_abs: float
+
+
 class Bitstream(_Part):
     """A bitstream, or why there is none."""
 
@@ -239,6 +255,7 @@ class Report(_Part):
     problem: str | None = None
     ended: str | None = None
     stages: list[Stage]
+    imported: Import | None = None
     exchange: Exchange | None = None
     hardware: Hardware | None = None
     verification: Verification | None = None

@@ -6,16 +6,19 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from hwflow.report.schema import Report, RtlExecution
+from hwflow.report.schema import Import, Report, RtlExecution
 
 
 def summary(report: Report) -> RenderableType:
     """Accuracy by stage and seed, speed, resources against the board, verdicts."""
     parts: list[RenderableType] = [
         Text(f"{report.recipe} on {report.board_title} ({report.part})", style="bold"),
-        _stages(report),
-        Text("*estimated: the linear layers, folded for the recipe's frames a second", "dim"),
     ]
+    if report.stages:
+        note = "*estimated: the linear layers, folded for the recipe's frames a second"
+        parts += [_stages(report), Text(note, "dim")]
+    if report.imported is not None:
+        parts.append(_imported(report.imported))
     if any(stage.seeds for stage in report.stages):
         parts.append(_seeds(report))
     if report.hardware is not None:
@@ -29,6 +32,20 @@ def summary(report: Report) -> RenderableType:
     if report.problem:
         parts.append(Text(report.problem, style="bold red"))
     return Group(*parts)
+
+
+def _imported(found: Import) -> Text:
+    undecided = f", {found.undecided} undecided" if found.undecided else ""
+    head = f"; its {found.head} is left out" if found.head else ""
+    return Text.assemble(
+        ("imported   ", "dim"),
+        f"{found.file} ({found.format}){head}; differs from its own execution by {found.tool} by"
+        f" {found.max_abs:.1g} at most in {found.samples:,} samples{undecided}",
+        ("\ninput      ", "dim"),
+        found.input,
+        ("\nverified on", "dim"),
+        f" {found.verified_on}",
+    )
 
 
 def _stages(report: Report) -> Table:
@@ -106,7 +123,9 @@ def _verification(report: Report) -> Text:
     text = Text.assemble(("verified   ", "dim"))
     if not verification.passed:
         text = Text("MISMATCH   ", style="bold red")
-    text.append(f"software {verification.software.metric:.2%}")
+    software = verification.software
+    value = f"{software.metric:.2%}" if software.metric is not None else f"in {software.samples:,}"
+    text.append(f"software {value}")
     for name in ("emulator", "rtl", "netlist"):
         execution = getattr(verification, name)
         if getattr(execution, "skipped", None):

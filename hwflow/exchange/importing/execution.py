@@ -1,0 +1,143 @@
+"""The imported file's own execution: what the accelerator is held against."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from scipy.special import log_softmax, softmax
+
+from hwflow.errors import HwflowError
+from hwflow.exchange.agreement import (
+    TOLERANCE,
+    UNDECIDED,
+    affordable,
+    differs,
+    run_qcdq,
+    run_qonnx,
+)
+from hwflow.exchange.batches import batched, fits_batches
+from hwflow.exchange.importing.normal import Normal
+from hwflow.exchange.importing.reading import QONNX_OPERATIONS, element_type, set_batch
+from hwflow.exchange.reference import Reference
+
+Float = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The normal form against the file's own execution.
+
+    Attributes:
+        tool: that ran the file.
+        samples: how many were compared.
+        undecided: of them, how many lie so near to a rounding step that float32 runs differ.
+        max_abs: greatest difference of an output, undecided samples left out; for a file that
+            gives classes, 0.
+    """
+
+    tool: str
+    samples: int
+    undecided: int
+    max_abs: float
+
+
+def tool_of(model: onnx.ModelProto) -> str:
+    """What runs a file: onnxruntime where all operations are ONNX's own, else qonnx."""
+    own = any(node.op_type in QONNX_OPERATIONS for node in model.graph.node)
+    return "qonnx" if own else "onnxruntime"
+
+
+def run_file(
+    model: onnx.ModelProto, path: Path, inputs: NDArray[Any], batch: int | None
+) -> NDArray[Any]:
+    """The outputs of a file, (N, ...), or of as many samples as can be run in a few seconds.
+
+    Args:
+        model: the file, as read.
+        path: of it, for messages.
+        inputs: (N, *sample), as the file has them.
+        batch: frames at a time; None: all where the file treats each by itself, else one.
+
+    Raises:
+        HwflowError: the file can't be executed.
+    """
+    prepared = copy.deepcopy(model)
+    inputs = inputs.astype(element_type(prepared))
+    sample = inputs.shape[1:]
+    if batch is None and fits_batches(prepared):
+        set_batch(prepared, len(inputs), sample)
+        prepared, size = batched(prepared, len(inputs)), len(inputs)
+    else:
+        size = batch or 1
+        inputs = inputs[: affordable([prepared]) * size]
+        set_batch(prepared, size, sample)
+    run: Any = run_qonnx if tool_of(prepared) == "qonnx" else run_qcdq
+    count = len(inputs)
+    if count % size:  # The last part is filled up with its last frame.
+        inputs = np.concatenate([inputs, np.repeat(inputs[-1:], size - count % size, axis=0)])
+    parts = [inputs[i : i + size] for i in range(0, len(inputs), size)]
+    try:
+        return run(prepared, parts)[:count]
+    except Exception as error:  # Whatever the tools raise of a file that they can't run.
+        text = " ".join(str(error).split())[:300]
+        raise HwflowError(
+            f"{path}: {tool_of(prepared)} can't execute the file on {size} frames at a time:"
+            f" {type(error).__name__}: {text}",
+            hint="set model.batch to the batch size that it was exported with, or export it again",
+        ) from error
+
+
+def compare(
+    model: onnx.ModelProto, path: Path, normal: Normal, inputs: NDArray[Any], batch: int | None
+) -> Comparison:
+    """Hold the normal form, run by the float64 reference, against the file's own execution.
+
+    Outputs may differ by `agreement.TOLERANCE` times the greatest of the sample, or 1.
+
+    Args:
+        model: the file, as read.
+        path: of it, for messages.
+        normal: its normal form.
+        inputs: real values of the normal form's input, (N, *shape).
+        batch: see `run_file`.
+
+    Raises:
+        HwflowError: they differ, or the file can't be executed.
+    """
+    own = run_file(model, path, np.transpose(inputs, normal.axes), batch)
+    count = len(own)
+    trace = Reference(normal.model).run(inputs[:count])
+    got, wanted = _headed(trace.logits, normal.head), own.reshape(count, -1).astype(np.float64)
+    if normal.head == "ArgMax":
+        wrong = wanted.reshape(-1) != got
+        apart = np.zeros(count)
+    else:
+        wrong = differs(wanted, got, TOLERANCE * np.maximum(1.0, np.abs(wanted).max(axis=1)))
+        apart = np.abs(wanted - got).max(axis=1)
+    undecided = wrong & (trace.margin < UNDECIDED)
+    bad = np.flatnonzero(wrong & ~undecided)
+    if len(bad):
+        sample = int(bad[0])
+        raise HwflowError(
+            f"{path}: the imported network and the file's own execution ({tool_of(model)}) differ"
+            f" in {len(bad)} of {count} samples: in sample {sample}, {got[sample]} and"
+            f" {wanted[sample]}",
+            hint="this is a defect of the import; please report it with the file",
+        )
+    greatest = float(apart[~undecided].max(initial=0.0))
+    return Comparison(tool_of(model), count, int(undecided.sum()), greatest)
+
+
+def _headed(logits: Float, head: str | None) -> Float:
+    """Logits as the file puts them out."""
+    if head == "ArgMax":
+        return logits.argmax(axis=1)
+    if head == "Softmax":
+        return softmax(logits, axis=1)
+    return log_softmax(logits, axis=1) if head == "LogSoftmax" else logits

@@ -1,0 +1,164 @@
+"""The graph in normal form as it grows, and what is known of each of its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from hwflow.exchange.importing.reading import QONNX_DOMAIN, QONNX_OPERATIONS
+
+OPSET = 13
+Order = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Affine:
+    """A tensor that is the network's input times `factor` plus `offset`."""
+
+    factor: NDArray[np.float64]
+    offset: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An activation of the file and the tensor of the new graph that holds it.
+
+    Attributes:
+        name: in the new graph.
+        shape: there, channels first, of one frame: (1, ...).
+        axes: the file's tensor is that one, transposed so.
+        order: the file's feature i is feature order[i] there; None: the same. Of vectors only.
+        pads: zeros around it in the file that the new graph does not hold yet, as in Pad.
+        affine: how it follows from the network's input, if it is that or that scaled.
+        quantized: whether it holds integers times a scale.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+    order: Order | None = None
+    pads: tuple[int, ...] = ()
+    affine: Affine | None = None
+    quantized: bool = False
+
+    @property
+    def file_shape(self) -> tuple[int, ...]:
+        """The file's shape of it."""
+        padded = list(self.shape)
+        if self.pads:
+            half = len(self.pads) // 2
+            padded = [n + self.pads[i] + self.pads[half + i] for i, n in enumerate(padded)]
+        return tuple(padded[axis] for axis in self.axes)
+
+    @property
+    def transposed(self) -> bool:
+        """Whether the file's order of axes is another."""
+        return self.axes != tuple(range(len(self.axes)))
+
+
+def inverse(axes: Sequence[int]) -> tuple[int, ...]:
+    """The permutation that undoes a transposition."""
+    return tuple(int(i) for i in np.argsort(axes))
+
+
+class Graph:
+    """Collects nodes, parameters and shapes.
+
+    Args:
+        name: of the input.
+        shape: of the input, (1, ...).
+        qonnx_version: of QONNX's operations.
+    """
+
+    def __init__(self, name: str, shape: tuple[int, ...], qonnx_version: int) -> None:
+        self.input = name
+        self.shapes: dict[str, tuple[int, ...]] = {name: shape}
+        self.nodes: list[onnx.NodeProto] = []
+        self.parameters: dict[str, onnx.TensorProto] = {}
+        self.qonnx_version = qonnx_version
+
+    def parameter(self, name: str, values: Any, kind: type = np.float32) -> str:
+        """An initializer; its name is made unique."""
+        found, number = name, 1
+        while found in self.parameters or found in self.shapes:
+            number += 1
+            found = f"{name}_{number}"
+        self.parameters[found] = numpy_helper.from_array(np.asarray(values, kind), found)
+        return found
+
+    def add(
+        self,
+        kind: str,
+        inputs: Sequence[str],
+        shape: Sequence[int],
+        *,
+        name: str,
+        output: str | None = None,
+        **attributes: Any,
+    ) -> str:
+        """A node; returns its output's name: `output`, or its own name.
+
+        Names that are taken get a number.
+        """
+        found, number = output or name, 1
+        while found in self.shapes or found in self.parameters:
+            number += 1
+            found = f"{output or name}_{number}"
+        domain = QONNX_DOMAIN if kind in QONNX_OPERATIONS else ""
+        self.nodes.append(
+            helper.make_node(kind, inputs, [found], name=name, domain=domain, **attributes)
+        )
+        self.shapes[found] = tuple(int(size) for size in shape)
+        return found
+
+    def channels_first(self, tensor: Tensor, name: str) -> Tensor:
+        """The tensor with the file's axes in the order in which the file has them."""
+        if not tensor.transposed:
+            return tensor
+        kept = [axis for axis in tensor.axes if tensor.shape[axis] > 1]
+        shape = tuple(tensor.shape[axis] for axis in tensor.axes)
+        if kept == sorted(kept):  # Only axes of size 1 move.
+            made = self.reshape(tensor.name, shape, name)
+        else:
+            made = self.add(
+                "Transpose", [tensor.name], shape, name=f"{name}_transpose", perm=tensor.axes
+            )
+        pads = tensor.pads
+        if pads:
+            half = len(pads) // 2
+            pads = tuple(pads[side * half + axis] for side in (0, 1) for axis in tensor.axes)
+        return replace(
+            tensor, name=made, shape=shape, axes=tuple(range(len(shape))), pads=pads, affine=None
+        )
+
+    def reshape(self, name: str, shape: Sequence[int], node: str) -> str:
+        """A Reshape to (1, ...)."""
+        target = self.parameter(f"{node}_shape", [0, *shape[1:]], np.int64)
+        return self.add("Reshape", [name, target], shape, name=f"{node}_reshape")
+
+    def model(self, output: str) -> onnx.ModelProto:
+        """The model: opset 13, shapes on every tensor."""
+
+        def info(name: str) -> onnx.ValueInfoProto:
+            return helper.make_tensor_value_info(name, TensorProto.FLOAT, self.shapes[name])
+
+        used = {name for node in self.nodes for name in node.input}
+        graph = helper.make_graph(
+            self.nodes,
+            "imported",
+            [info(self.input)],
+            [info(output)],
+            initializer=[t for name, t in self.parameters.items() if name in used],
+            value_info=[info(n) for n in self.shapes if n not in (self.input, output)],
+        )
+        opsets = [helper.make_opsetid("", OPSET)]
+        opsets.append(helper.make_opsetid(QONNX_DOMAIN, self.qonnx_version))
+        model = helper.make_model(graph, opset_imports=opsets, producer_name="hwflow")
+        model.ir_version = 8
+        return model

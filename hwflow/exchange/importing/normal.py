@@ -1,0 +1,482 @@
+"""From a file's graph to the one form that the reference and the lowering know.
+
+The file is walked node by node. What does not depend on the input becomes a constant
+(`constants`); every other operation is translated to those of `hwflow.exchange.reference`:
+
+- quantizers are `Quant` and `BipolarQuant` with zero point 0 and whole bit widths, whatever they
+  were (IntQuant, QuantizeLinear and DequantizeLinear, zero points that shift the range);
+- linear layers are `MatMul` or `Gemm` with weights (inputs, outputs), convolutions `Conv` with
+  explicit padding; the weights are a parameter behind a quantizer of one scale, or one an output;
+- tensors are channels first. Transpositions of a file that has channels last are not made: it is
+  remembered how the file's axes lie, and parameters are transposed instead;
+- the head that turns logits into probabilities or a class is cut off and remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from hwflow.errors import RequestError
+from hwflow.exchange.importing.constants import Constants, narrowest
+from hwflow.exchange.importing.graph import Affine, Graph, Tensor, inverse
+from hwflow.exchange.importing.reading import QONNX_DOMAIN, opset
+from hwflow.exchange.values import Quantized, quantizer_range
+
+# The widest activations and weights that hardware takes.
+MOST_BITS = 8
+# Operations behind the logits that leave their order as it is, or name the greatest.
+HEADS = frozenset({"Softmax", "LogSoftmax", "ArgMax"})
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of the file: its name for messages, operands and attributes."""
+
+    proto: onnx.NodeProto
+    name: str
+    attributes: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """The operation."""
+        return self.proto.op_type
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the operands; empty where one is left out."""
+        return list(self.proto.input)
+
+    def refusal(self, what: str, hint: str) -> RequestError:
+        """An error of this node."""
+        return RequestError(f"{self.name}: {what}", hint=hint)
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The integers between QuantizeLinear and DequantizeLinear.
+
+    Attributes:
+        tensor: what is quantized.
+        scale: to broadcast against the file's tensor.
+        zero: the zero point.
+        low, high: range of the integers.
+    """
+
+    tensor: Tensor
+    scale: NDArray[Any]
+    zero: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a file does behind its logits."""
+
+    kind: str
+    logits: Tensor
+
+
+Value = Tensor | Codes | Head
+
+
+@dataclass(frozen=True)
+class InputGrid:
+    """The input's integers: real value = scale * code + offset."""
+
+    scale: float
+    offset: float
+    minimum: int
+    maximum: int
+
+
+@dataclass(frozen=True)
+class Normal:
+    """A file in normal form.
+
+    Attributes:
+        model: of one frame, channels first, to (1, classes).
+        axes: the file's input is the model's input, (N, ...), transposed so.
+        head: what the file does behind the logits, in `HEADS`; None: nothing.
+        reach: real range of the input beyond which its first quantizer does not tell values
+            apart; None where the input's grid was given.
+    """
+
+    model: onnx.ModelProto
+    axes: tuple[int, ...]
+    head: str | None
+    reach: tuple[float, float] | None
+
+
+class Translator:
+    """Rewrites one file.
+
+    Args:
+        model: the file, read and with a known shape of its input.
+        sample: shape of one sample, as the file has it.
+        grid: the integers that the accelerator takes, if they are not the first quantizer's.
+    """
+
+    def __init__(
+        self, model: onnx.ModelProto, sample: tuple[int, ...], grid: InputGrid | None
+    ) -> None:
+        self.file = model
+        self.grid = grid
+        self.reach: tuple[float, float] | None = None
+        self.constants = Constants(model, opset(model))
+        name = model.graph.input[0].name
+        axes = _input_axes(model, len(sample) + 1)
+        shape = (1, *(sample[axis - 1] for axis in inverse(axes)[1:]))
+        version = next(o.version for o in model.opset_import if o.domain == QONNX_DOMAIN)
+        self.graph = Graph(name, shape, version)
+        one = np.ones(())
+        self.axes = axes
+        self.values: dict[str, Value] = {
+            name: Tensor(name, shape, axes, affine=Affine(one, one * 0))
+        }
+
+    def translate(self) -> Normal:
+        """The file in normal form.
+
+        Raises:
+            RequestError: an operation that hardware does not know; names it and says what to do.
+        """
+        from hwflow.exchange.importing.operations import OPERATIONS
+
+        nodes = [_node(proto, number) for number, proto in enumerate(self.file.graph.node)]
+        self._check_known(nodes, OPERATIONS)
+        for node in nodes:
+            if all(name in self.constants for name in node.inputs):
+                self.constants.evaluate(node.proto, node.attributes)
+                continue
+            self._check_operands(node)
+            if node.kind not in OPERATIONS:
+                raise node.refusal(
+                    f"{node.kind} of activations is not supported",
+                    f"supported are {', '.join(sorted(OPERATIONS))}",
+                )
+            self.values[node.proto.output[0]] = OPERATIONS[node.kind](self, node)
+        return self._finished()
+
+    def _check_known(
+        self, nodes: list[Node], operations: dict[str, Callable[[Translator, Node], Value]]
+    ) -> None:
+        """Refuse operations that nobody knows, and networks that are not quantized at all."""
+        for node in nodes:
+            if node.proto.domain not in ("", "ai.onnx", QONNX_DOMAIN):
+                raise node.refusal(
+                    f"the operation {node.kind} of {node.proto.domain} is not supported",
+                    f"supported are {', '.join(sorted(operations))}",
+                )
+        kinds = {node.kind for node in nodes}
+        annotated = any(isinstance(v, Quantized) for v in self.constants.values.values())
+        if not kinds & {"Quant", "IntQuant", "BipolarQuant", "DequantizeLinear"} and not annotated:
+            if kinds & {"FloatQuant"}:
+                return  # That has a refusal of its own.
+            raise RequestError(
+                "the model holds no quantizers: its weights and activations are floats",
+                hint="quantize it (a recipe with a stage `quantize`, Brevitas or QKeras) and export"
+                " that as QONNX or QCDQ",
+            )
+
+    def _check_operands(self, node: Node) -> None:
+        for name in node.inputs:
+            if name and name not in self.constants and name not in self.values:
+                raise node.refusal(
+                    f"nothing makes its operand {name} before it", "export the model again"
+                )
+        if len([name for name in node.proto.output if name]) > 1 and node.kind not in {
+            "Dropout",
+            "BatchNormalization",
+        }:
+            raise node.refusal(
+                f"{node.kind} with several outputs is not supported",
+                "export a chain of layers with sums and concatenations",
+            )
+
+    # ------------------------------------------------------------------------ what handlers use
+
+    def tensor(self, node: Node, place: int = 0) -> Tensor:
+        """An operand that is an activation.
+
+        Raises:
+            RequestError: it is a constant, or integers that were not brought to real values.
+        """
+        name = node.inputs[place]
+        value = self.values.get(name)
+        if isinstance(value, Tensor):
+            return value
+        if isinstance(value, Codes):
+            raise node.refusal(
+                f"{node.kind} of integers between QuantizeLinear and DequantizeLinear is not"
+                " supported",
+                "put the layer behind DequantizeLinear",
+            )
+        if isinstance(value, Head):
+            raise node.refusal(
+                f"{node.kind} behind {value.kind} is not supported",
+                f"end the network with {value.kind}, or with its logits",
+            )
+        raise node.refusal(
+            f"{node.kind} of a constant and an activation in this order is not supported",
+            "put the activation first",
+        )
+
+    def plain(self, node: Node, tensor: Tensor) -> Tensor:
+        """The tensor without padding that only a convolution can take over."""
+        if any(tensor.pads):
+            raise node.refusal(
+                f"zeros are put around its input, and a {node.kind} can't have them",
+                "put the padding in front of a convolution",
+            )
+        return tensor
+
+    def quantized_input(self, node: Node, tensor: Tensor) -> Tensor:
+        """The operand of a layer of weights: the network's input gets a quantizer if it has none.
+
+        Raises:
+            RequestError: it has none, and the recipe does not say what its integers are.
+        """
+        if tensor.quantized or tensor.affine is None:
+            return tensor
+        if self.grid is None:
+            raise node.refusal(
+                "the network's input enters it without a quantizer",
+                "say what its integers mean, for example --set"
+                " 'model.input={minimum: 0, maximum: 1, bits: 8}'",
+            )
+        scale = tensor.affine.factor * self.grid.scale
+        start = (tensor.affine.factor * self.grid.offset + tensor.affine.offset) / scale
+        steps = np.rint(start)
+        if scale.size != 1 or np.any(np.abs(start - steps) > 1e-4) or np.any(scale == 0):
+            raise node.refusal(
+                "the network's input enters it without a quantizer, and its integers are no"
+                " multiples of one step",
+                "put a quantizer in front of it, or let model.input.minimum be 0",
+            )
+        ends = sorted(int(np.sign(scale) * n + steps * np.sign(scale)) for n in self._codes())
+        name = f"{node.name}_input"
+        return self.quantize(node, tensor, np.abs(scale), *ends, output=name, name=name)
+
+    def _codes(self) -> tuple[int, int]:
+        assert self.grid is not None
+        return self.grid.minimum, self.grid.maximum
+
+    def quantize(
+        self,
+        node: Node,
+        tensor: Tensor,
+        scale: NDArray[Any],
+        low: int,
+        high: int,
+        *,
+        mode: str = "ROUND",
+        bipolar: bool = False,
+        name: str | None = None,
+        output: str | None = None,
+    ) -> Tensor:
+        """A quantizer to the integers from `low` to `high`.
+
+        Args:
+            node: of the file.
+            tensor: what is quantized.
+            scale: of the file's tensor, to broadcast against it.
+            low, high: range.
+            mode: of rounding.
+            bipolar: -1 and +1 only.
+            name, output: of the new node; default: those of the file's.
+        """
+        tensor = self.plain(node, tensor)
+        name, output = name or node.name, output or node.proto.output[0]
+        bits, signed, narrow, exact = smallest_quantizer(low, high)
+        if bits > MOST_BITS:
+            raise node.refusal(
+                f"an activation of {bits} bits", f"hardware takes at most {MOST_BITS} bits"
+            )
+        step = self.aligned(node, scale, tensor)
+        source = tensor.name
+        if not exact:
+            ends = [self.graph.parameter(f"{name}_end", step * n) for n in (low, high)]
+            if step.size != 1:
+                raise node.refusal(
+                    f"a quantizer of one scale a channel has the range {low} to {high}",
+                    "use one scale for all channels",
+                )
+            source = self.graph.add("Clip", [source, *ends], tensor.shape, name=f"{name}_clip")
+        operands = [source, self.graph.parameter(f"{name}_scale", step)]
+        self._reached(tensor, step, low, high)
+        if bipolar:
+            made = self.graph.add("BipolarQuant", operands, tensor.shape, name=name, output=output)
+        else:
+            operands.append(self.graph.parameter(f"{name}_zero_point", 0))
+            operands.append(self.graph.parameter(f"{name}_bits", bits))
+            made = self.graph.add(
+                "Quant",
+                operands,
+                tensor.shape,
+                name=name,
+                output=output,
+                signed=int(signed),
+                narrow=int(narrow),
+                rounding_mode=mode,
+            )
+        return replace(tensor, name=made, affine=None, quantized=True)
+
+    def _reached(self, tensor: Tensor, step: NDArray[Any], low: int, high: int) -> None:
+        """Note the range of the network's input that its first quantizer tells apart."""
+        if tensor.affine is None or self.reach is not None:
+            return
+        ends = [(n * step - tensor.affine.offset) / tensor.affine.factor for n in (low, high)]
+        self.reach = float(np.min(ends)), float(np.max(ends))
+
+    def aligned(self, node: Node, values: NDArray[Any], tensor: Tensor) -> NDArray[Any]:
+        """A constant that is broadcast against the file's tensor, for the new graph's.
+
+        Raises:
+            RequestError: broadcasting would make the tensor larger.
+        """
+        values = np.asarray(narrowest(values))
+        if values.size == 1:
+            return values.reshape(())
+        shape = tensor.file_shape
+        if values.ndim > len(shape) or np.broadcast_shapes(values.shape, shape) != shape:
+            raise node.refusal(
+                f"a constant of the shape {values.shape} meets an activation of {shape}",
+                "use constants that do not make the activation larger",
+            )
+        values = values.reshape((1,) * (len(shape) - values.ndim) + values.shape)
+        if tensor.order is not None:
+            values = values[:, np.argsort(tensor.order)]
+        return np.transpose(values, inverse(tensor.axes))
+
+    def weights(self, node: Node, place: int) -> Quantized:
+        """The integers and scales of a layer's weights.
+
+        Raises:
+            RequestError: they are floats, computed from the input, or of more than 8 bits.
+        """
+        name = node.inputs[place]
+        if name not in self.constants:
+            raise node.refusal(
+                f"{node.kind} of two activations is not supported",
+                "one operand must be quantized weights",
+            )
+        value = self.constants.values[name]
+        if not isinstance(value, Quantized):
+            raise node.refusal(
+                "its weights are floats, not quantized",
+                "quantize every layer's weights, to 8 bits at the most",
+            )
+        bits = smallest_quantizer(value.minimum, value.maximum)[0]
+        if bits > MOST_BITS:
+            raise node.refusal(
+                f"its weights have {bits} bits", f"hardware takes at most {MOST_BITS}"
+            )
+        return value
+
+    def parameter(self, node: Node, what: str, value: Quantized | NDArray[Any]) -> str:
+        """A parameter of a layer; integers get a quantizer that gives them back."""
+        name = f"{node.name}_{what}"
+        if not isinstance(value, Quantized):
+            return self.graph.parameter(name, value)
+        stored = np.asarray(value.value, np.float32)
+        scale = np.asarray(value.scale, np.float32)
+        bits, signed, narrow, _ = smallest_quantizer(value.minimum, value.maximum)
+        again = np.rint(stored.astype(np.float64) / scale.astype(np.float64))
+        if np.any(again != value.codes):  # Beyond what float32 holds.
+            return self.graph.parameter(name, stored)
+        operands = [self.graph.parameter(f"{name}_values", stored)]
+        operands.append(self.graph.parameter(f"{name}_scale", scale))
+        if value.bipolar:
+            return self.graph.add("BipolarQuant", operands, stored.shape, name=name)
+        operands.append(self.graph.parameter(f"{name}_zero_point", 0))
+        operands.append(self.graph.parameter(f"{name}_bits", bits))
+        return self.graph.add(
+            "Quant",
+            operands,
+            stored.shape,
+            name=name,
+            signed=int(signed),
+            narrow=int(narrow),
+            rounding_mode="ROUND",
+        )
+
+    # -------------------------------------------------------------------------------- the end
+
+    def _finished(self) -> Normal:
+        name = self.file.graph.output[0].name
+        found = self.values.get(name)
+        head = found.kind if isinstance(found, Head) else None
+        logits = found.logits if isinstance(found, Head) else found
+        if not isinstance(logits, Tensor) or any(logits.pads):
+            raise RequestError(
+                f"the output {name} does not depend on the input, or is of integers",
+                hint="export a classifier whose output is its logits",
+            )
+        classes = logits.shape[1] if len(logits.shape) > 1 else 0
+        if int(np.prod(logits.shape)) != classes or logits.order is not None:
+            raise RequestError(
+                f"the output {name} has the shape {logits.file_shape}",
+                hint="hardware takes classifiers, whose output is (1, classes)",
+            )
+        if classes < 2:
+            raise RequestError(
+                f"the output {name} is a single number",
+                hint="the accelerator's output is the class of the greatest logit, of at least two",
+            )
+        made = logits.name
+        if len(logits.shape) > 2:
+            made = self.graph.add("Flatten", [made], (1, classes), name="logits", axis=1)
+        if not self.graph.nodes:
+            raise RequestError("the model holds no layers", hint="export a trained network")
+        return Normal(self.graph.model(made), self.axes, head, self.reach)
+
+
+def smallest_quantizer(low: int, high: int) -> tuple[int, bool, bool, bool]:
+    """The quantizer of fewest bits whose range holds [low, high].
+
+    Returns:
+        Bits, whether signed, whether narrow, and whether the range is just that.
+    """
+    signed = low < 0
+    bits = 1 + int(signed)
+    while True:
+        for narrow in (True, False):
+            lowest, highest = quantizer_range(bits, signed, narrow)
+            if lowest <= low and high <= highest and not (bits == 1 and narrow):
+                return bits, signed, narrow, (lowest, highest) == (low, high)
+        bits += 1
+
+
+def _node(proto: onnx.NodeProto, number: int) -> Node:
+    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
+    name = proto.name or (proto.output[0] if proto.output else "") or f"{proto.op_type}{number}"
+    return Node(proto, name, attributes)
+
+
+def _input_axes(model: onnx.ModelProto, rank: int) -> tuple[int, ...]:
+    """How the file's input lies against channels first: it has channels last if it is transposed
+    to channels first in front of the first layer."""
+    same = tuple(range(rank))
+    if rank < 3:
+        return same
+    name = model.graph.input[0].name
+    to_first = (0, rank - 1, *range(1, rank - 1))
+    passing = {"Quant", "IntQuant", "BipolarQuant", "QuantizeLinear", "DequantizeLinear", "Clip"}
+    passing |= {"Add", "Sub", "Mul", "Div", "Cast", "Identity", "Dropout", "Pad"}
+    for node in model.graph.node:
+        if name not in node.input:
+            continue
+        if node.op_type == "Transpose":
+            perm = next((tuple(a.ints) for a in node.attribute if a.name == "perm"), ())
+            return inverse(to_first) if perm == to_first else same
+        if node.op_type not in passing:
+            return same
+        name = node.output[0]
+    return same
