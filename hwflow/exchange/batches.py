@@ -18,6 +18,8 @@ _BY_SAMPLE = frozenset(
         *("Flatten", "Identity", "Pad"),
     }
 )
+# Operations along one axis, and which that is if the node does not say.
+_ALONG = {"Concat": 0, "ArgMax": 0, "Softmax": -1, "LogSoftmax": -1}
 
 
 def fits_batches(model: onnx.ModelProto) -> bool:
@@ -41,8 +43,8 @@ def _by_sample(node: onnx.NodeProto, fixed: set[str], values: dict[str, onnx.Ten
         return attributes.get("perm", [1])[0] == 0
     if node.op_type == "MatMul":
         return node.input[1] in fixed
-    if node.op_type == "Concat":
-        return attributes["axis"] != 0
+    if node.op_type in _ALONG:
+        return attributes.get("axis", _ALONG[node.op_type]) != 0
     if node.op_type == "Reshape":
         shape = values.get(node.input[1])
         return shape is not None and numpy_helper.to_array(shape)[0] in (-1, 0, 1)

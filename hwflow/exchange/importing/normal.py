@@ -25,11 +25,13 @@ from numpy.typing import NDArray
 from hwflow.errors import RequestError
 from hwflow.exchange.importing.constants import Constants, narrowest
 from hwflow.exchange.importing.graph import Affine, Graph, Tensor, inverse
-from hwflow.exchange.importing.reading import QONNX_DOMAIN, opset
+from hwflow.exchange.importing.reading import QONNX_DOMAIN, QONNX_OPERATIONS, opset
 from hwflow.exchange.values import Quantized, quantizer_range
 
 # The widest activations and weights that hardware takes.
 MOST_BITS = 8
+# Operations that make a network a quantized one.
+QUANTIZING = QONNX_OPERATIONS | {"QuantizeLinear", "DequantizeLinear"}
 # Operations behind the logits that leave their order as it is, or name the greatest.
 HEADS = frozenset({"Softmax", "LogSoftmax", "ArgMax"})
 
@@ -176,9 +178,7 @@ class Translator:
                 )
         kinds = {node.kind for node in nodes}
         annotated = any(isinstance(v, Quantized) for v in self.constants.values.values())
-        if not kinds & {"Quant", "IntQuant", "BipolarQuant", "DequantizeLinear"} and not annotated:
-            if kinds & {"FloatQuant"}:
-                return  # That has a refusal of its own.
+        if not kinds & QUANTIZING and not annotated:
             raise RequestError(
                 "the model holds no quantizers: its weights and activations are floats",
                 hint="quantize it (a recipe with a stage `quantize`, Brevitas or QKeras) and export"
