@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.dataflow.finn_setup import prepare_finn, rtl_library
 from hwflow.dataflow.folding import layer_cycles
-from hwflow.rtl.design import Design, Fifo, Node, Port, Stream
+from hwflow.rtl.design import Design, Fifo, Node
 from hwflow.rtl.patches import patched
-from hwflow.rtl.wiring import mvau_module, thresholding_module, top_module
+from hwflow.rtl.streams import as_port, streams_of
+from hwflow.rtl.weights import write_weights
+from hwflow.rtl.wiring import CORES, top_module
 
 # Folders, inside the RTL folder, of FINN's library files and of hwflow's kernels.
 LIBRARY, KERNELS = "finn", "kernels"
 MEMSTREAM = ("axi/hdl/axilite.sv", "memstream/hdl/memstream_axi.sv", "memstream/hdl/memstream.sv")
 # Only Versal parts have the DSP58, and none is among the supported boards.
 UNUSED = ("mvu_vvu_8sx9_dsp58.sv",)
+# What a node's name has beyond that of the layer that it is part of.
+PARTS = r"_(padding|windows|thresholds|in\d+|width|fifo)\b"
 # FINN's files leave widths to be extended and cut, which Verilator's lint reports.
 LINT_OFF = "".join(
     f"// verilator lint_off {rule}\n" for rule in ("WIDTHEXPAND", "WIDTHTRUNC", "UNSIGNED")
@@ -35,7 +39,8 @@ def generate(
     """Write a hardware graph as a self-contained RTL project.
 
     Args:
-        model: chain of RTL hardware layers, with converters and FIFOs.
+        model: RTL hardware layers, with converters and FIFOs; every tensor between them goes from
+            one layer to one other.
         folder: written to; created when it does not exist.
         part: FPGA part, which decides the DSP primitive.
         clock_mhz: clock that the layers are generated for.
@@ -57,11 +62,11 @@ def generate(
     if not gauge:
         nodes = tuple(_without(node, f"{LIBRARY}/fifo_gauge.sv") for node in nodes)
         (folder / LIBRARY / "fifo_gauge.sv").unlink(missing_ok=True)
-    streams = _streams(model)
+    streams = streams_of(model)
     design = Design(
         top="top",
-        input=Port(**_port_fields(streams[0])),
-        output=Port(**_port_fields(streams[-1])),
+        input=as_port(streams[0]),
+        output=as_port(streams[-1]),
         bound_cycles=max(cycles.values()),
         nodes=nodes,
         streams=streams,
@@ -95,16 +100,16 @@ def _generate_node(
     code.mkdir()
     layer = getCustomOp(node)
     layer.set_nodeattr("code_gen_dir_ipgen", str(code))
+    if node.op_type == "MVAU_rtl":
+        layer.generate_params = functools.partial(_write_mvau_weights, node=node)
     layer.code_generation_ipgen(model, part, 1000 / clock_mhz)
     sources = [Path(file) for file in layer.get_rtl_file_list(abspath=True)]
     module, own = node.name, list(code.glob("*.v")) + list(code.glob("*.sv"))
     if node.op_type == "MVAU_rtl":
         sources += [rtl_library() / file for file in MEMSTREAM]
+    if node.op_type in CORES:
         module = f"{node.name}_node"
-        own.append(_write(code / f"{module}.sv", mvau_module(node.name, layer)))
-    elif node.op_type == "Thresholding_rtl":
-        module = f"{node.name}_node"
-        own.append(_write(code / f"{module}.sv", thresholding_module(node.name, layer)))
+        own.append(_write(code / f"{module}.sv", CORES[node.op_type](node.name, layer)))
     shared = [file for file in sources if code not in file.parents and file.name not in UNUSED]
     files = [_copy_shared(file, folder) for file in shared]
     files += [_copy_own(file, code, node.name, folder) for file in dict.fromkeys(own)]
@@ -112,7 +117,7 @@ def _generate_node(
         name=node.name,
         op=node.op_type,
         module=module,
-        layer=re.sub(r"_(thresholds|width|fifo)", "", node.name),
+        layer=re.sub(PARTS, "", node.name),
         files=tuple(files),
         data=tuple(_copy_data(code, node.name, folder)),
         pe=_attribute(layer, "PE"),
@@ -121,6 +126,18 @@ def _generate_node(
         fifo=Fifo(depth=layer.get_nodeattr("depth"), width=layer.get_instream_width_padded())
         if node.op_type == "StreamingFIFO_rtl"
         else None,
+    )
+
+
+def _write_mvau_weights(model: ModelWrapper, folder: str, node: Any) -> None:
+    """In place of FINN's `generate_params`, whose packing is slow."""
+    layer = getCustomOp(node)
+    write_weights(
+        Path(folder) / "memblock.dat",
+        model.get_initializer(node.input[1]),
+        layer.get_nodeattr("PE"),
+        layer.get_nodeattr("SIMD"),
+        layer.get_input_datatype(1).bitwidth(),
     )
 
 
@@ -159,48 +176,3 @@ def _copy_data(code: Path, name: str, folder: Path) -> list[str]:
         shutil.copyfile(file, folder / target)
         copied.append(target)
     return copied
-
-
-# -------------------------------------------------------------------------------------- streams
-
-
-def _port_fields(stream: Stream) -> dict[str, Any]:
-    return {name: getattr(stream, name) for name in Port.model_fields}
-
-
-def _streams(model: ModelWrapper) -> tuple[Stream, ...]:
-    nodes = list(model.graph.node)
-    streams = []
-    for index in range(len(nodes) + 1):
-        producer = nodes[index - 1] if index else None
-        consumer = nodes[index] if index < len(nodes) else None
-        streams.append(_stream(f"e{index}", producer, consumer))
-    return tuple(streams)
-
-
-def _stream(name: str, producer: Any, consumer: Any) -> Stream:
-    """The stream between two nodes, described by the one that is there."""
-    if consumer is not None:
-        layer, tensor = getCustomOp(consumer), consumer.input[0]
-        datatype, shape = layer.get_input_datatype(), layer.get_folded_input_shape()
-        width, padded = layer.get_instream_width(), layer.get_instream_width_padded()
-    else:
-        layer, tensor = getCustomOp(producer), producer.output[0]
-        datatype, shape = layer.get_output_datatype(), layer.get_folded_output_shape()
-        width, padded = layer.get_outstream_width(), layer.get_outstream_width_padded()
-    beats = 1
-    for size in shape[:-1]:
-        beats *= int(size)
-    return Stream(
-        name=name,
-        producer=producer.name if producer is not None else "s_axis",
-        consumer=consumer.name if consumer is not None else "m_axis",
-        tensor=tensor,
-        width=int(width),
-        padded_width=int(padded),
-        beats=beats,
-        element_bits=datatype.bitwidth(),
-        elements=int(width) // datatype.bitwidth(),
-        signed=datatype.signed() and datatype != DataType["BIPOLAR"],
-        bipolar=datatype == DataType["BIPOLAR"],
-    )
