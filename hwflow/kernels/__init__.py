@@ -20,10 +20,40 @@ class Kernel:
 
 KERNELS = (
     Kernel(
+        "channelwise_add",
+        "ChannelwiseAdd_rtl",
+        "pixels * C / PE",
+        "an integer of its own added to each channel",
+    ),
+    Kernel(
+        "channelwise_mul",
+        "ChannelwiseMul_rtl",
+        "pixels * C / PE",
+        "each channel multiplied by an integer of its own, in LUTs or DSP blocks",
+    ),
+    Kernel(
+        "global_acc_pool",
+        "GlobalAccPool_rtl",
+        "pixels * C / PE",
+        "sum of each channel over all pixels",
+    ),
+    Kernel(
         "label_select",
         "LabelSelect_rtl",
         "Labels / PE",
         "index of the greatest logit, integer biases added; lowest index among equals",
+    ),
+    Kernel(
+        "pool",
+        "Pool_rtl",
+        "output pixels * window * C / PE",
+        "maximum, sum or average rounded down of each channel over a window",
+    ),
+    Kernel(
+        "upsample",
+        "UpsampleNearestNeighbour_rtl",
+        "output pixels * C / SIMD",
+        "pixels repeated in their row and by rows, whole factors",
     ),
     Kernel(
         "xnor_mvau",
@@ -36,5 +66,10 @@ KERNELS = (
 
 def register() -> None:
     """Make the kernels' ops known to FINN+, whose settings must be set up before."""
+    import hwflow.kernels.channelwise_add
+    import hwflow.kernels.channelwise_mul
+    import hwflow.kernels.global_acc_pool
     import hwflow.kernels.label_select
+    import hwflow.kernels.pool
+    import hwflow.kernels.upsample
     import hwflow.kernels.xnor_mvau

@@ -1,0 +1,77 @@
+"""The FINN custom op of the global pooling kernel."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from finn.custom_op.fpgadataflow.globalaccpool import GlobalAccPool
+from finn.custom_op.fpgadataflow.rtl import register_custom_op
+from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
+from qonnx.core.modelwrapper import ModelWrapper
+
+from hwflow.kernels.kernel_op import KernelOp
+from hwflow.kernels.memory import memory_blocks, memory_luts, ram_style
+from hwflow.kernels.numbers import integer_type, number_parameters
+
+
+@register_custom_op
+class GlobalAccPool_rtl(GlobalAccPool, KernelOp):
+    """Sum of (1, H, W, C) over all pixels, (1, 1, 1, C).
+
+    Takes H * W * C / PE cycles a frame: sums leave while the last pixel comes in.
+    """
+
+    SOURCE = Path(__file__).with_name("global_acc_pool.sv")
+
+    def get_nodeattr_types(self) -> dict[str, Any]:
+        """FINN's attributes of GlobalAccPool and of RTL layers."""
+        return GlobalAccPool.get_nodeattr_types(self) | RTLBackend.get_nodeattr_types(self)
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of a frame."""
+        return math.prod(self.get_nodeattr("numInputVectors"))
+
+    @property
+    def folds(self) -> int:
+        """Transfers of a pixel."""
+        return self.get_nodeattr("NumChannels") // self.get_nodeattr("PE")
+
+    def get_output_datatype(self, ind: int = 0) -> Any:
+        """The narrowest type that holds all sums.
+
+        FINN's holds the one of the greatest magnitude: of bipolar numbers, the least.
+        """
+        datatype = self.get_input_datatype()
+        return integer_type(self.pixels * int(datatype.min()), self.pixels * int(datatype.max()))
+
+    def get_exp_cycles(self) -> int:
+        """Cycles a frame."""
+        return self.pixels * self.folds
+
+    def _memory(self) -> tuple[int, int]:
+        """Words and bits of the memory of partial sums; one word is a register."""
+        return (self.folds, self.get_outstream_width()) if self.folds > 1 else (0, 0)
+
+    def lut_estimation(self, fpgapart: str) -> int:
+        """LUTs."""
+        return memory_luts(*self._memory())
+
+    def bram_estimation(self, fpgapart: str) -> int:
+        """RAMB18 blocks of partial sums."""
+        return memory_blocks(*self._memory())
+
+    def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
+        """Write the layer's module."""
+        self.write_module(
+            {
+                "PIXELS": self.pixels,
+                "FOLDS": self.folds,
+                "PE": self.get_nodeattr("PE"),
+                **number_parameters(self.get_input_datatype(), self.onnx_node.name),
+                "ACC_BITS": self.get_output_datatype().bitwidth(),
+                "RAM_STYLE": f'"{ram_style(*self._memory())}"',
+            }
+        )
