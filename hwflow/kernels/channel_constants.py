@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.errors import HwflowError
+from hwflow.kernels.integer_types import integer_type, number_parameters, signed_bits
 from hwflow.kernels.kernel_op import KernelOp
-from hwflow.kernels.numbers import integer_type, number_parameters, signed_bits
 
 
 class ChannelConstants(ElementwiseBinaryOperation, KernelOp):

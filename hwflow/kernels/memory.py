@@ -27,10 +27,11 @@ def memory_blocks(words: int, bits: int) -> int:
 
 
 def _luts(words: int, bits: int) -> int:
-    """RAM32M holds 32 words of 6 bits in 4 LUTs, RAM64M 64 of 3."""
+    """RAM32M holds 32 words of 6 bits in 4 LUTs, RAM64M 64 of 3; a LUT chooses between four."""
     if words <= 32:
         return 4 * math.ceil(bits / 6)
-    return 4 * math.ceil(bits / 3) * math.ceil(words / 64)
+    rows = math.ceil(words / 64)
+    return 4 * math.ceil(bits / 3) * rows + bits * math.ceil((rows - 1) / 4)
 
 
 def _blocks(words: int, bits: int) -> int:

@@ -56,7 +56,7 @@ class UpsampleNearestNeighbour_rtl(UpsampleNearestNeighbour, KernelOp):
         return self.get_nodeattr("NumChannels") // self.get_nodeattr("SIMD")
 
     def _memory(self) -> tuple[int, int]:
-        """Words and bits of the line buffer: a row, a pixel where rows are not repeated, or none."""
+        """Words and bits of the line buffer: a row; a pixel where rows are not repeated; none."""
         rows, columns = self.scales
         if (rows, columns) == (1, 1):
             return 0, 0
