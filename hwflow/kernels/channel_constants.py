@@ -10,11 +10,13 @@ import numpy as np
 from finn.custom_op.fpgadataflow.elementwise_binary import ElementwiseBinaryOperation
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from numpy.typing import NDArray
+from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.errors import HwflowError
+from hwflow.kernels.integer_types import integer_type, number_parameters, signed_bits
 from hwflow.kernels.kernel_op import KernelOp
-from hwflow.kernels.numbers import integer_type, number_parameters, signed_bits
+from hwflow.kernels.numbers import memory_file
 
 
 class ChannelConstants(ElementwiseBinaryOperation, KernelOp):
@@ -114,13 +116,9 @@ class ChannelConstants(ElementwiseBinaryOperation, KernelOp):
             )
         constants = self.constants(model)
         bits = max(2, signed_bits(int(constants.min()), int(constants.max())))
-        words = [
-            sum((int(c) % (1 << bits)) << (i * bits) for i, c in enumerate(fold))
-            for fold in constants.reshape(-1, pe)[:folds]
-        ]
-        digits = -(-pe * bits // 4)
+        words = constants.reshape(-1, pe)[:folds]
         file = f"{name}_constants.dat"
-        (Path(self.folder) / file).write_text("".join(f"{w:0{digits}x}\n" for w in words))
+        (Path(self.folder) / file).write_text(memory_file(words, DataType[f"INT{bits}"]))
         return {
             "FOLDS": folds,
             "PE": pe,

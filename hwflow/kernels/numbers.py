@@ -1,44 +1,37 @@
-"""FINN's data types as kernels see them."""
+"""Small integers as kernels take them: their kind, and words of many for a memory file."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from qonnx.core.datatype import DataType
 
-from hwflow.errors import HwflowError
+UNSIGNED, SIGNED, BIPOLAR = 0, 1, 2
 
 
-def integer_type(low: int, high: int) -> Any:
-    """The integer type of the fewest bits that holds all from `low` to `high`.
+def kind(datatype: Any) -> int:
+    """The KIND of dot_product.sv that a type of numbers has."""
+    if datatype == DataType["BIPOLAR"]:
+        return BIPOLAR
+    return SIGNED if datatype.signed() else UNSIGNED
 
-    QONNX's own search goes by one number, the greatest in magnitude, and may find a type that
-    lacks others: for -1 the bipolar one, which has no 0.
+
+def memory_file(words: NDArray[np.floating], datatype: Any) -> str:
+    """A $readmemh file of words.
+
+    Args:
+        words: integers (depth, numbers of a word), number 0 into the least significant bits.
+        datatype: of the numbers.
     """
-    if low >= 0:
-        return DataType[f"UINT{max(1, int(high).bit_length())}"]
-    return DataType[f"INT{max(2, signed_bits(low, high))}"]
-
-
-def signed_bits(low: int, high: int) -> int:
-    """Bits that two's complement needs for all from `low` to `high`."""
-    return int(max(-low - 1, high, 0)).bit_length() + 1
-
-
-def number_parameters(datatype: Any, layer: str) -> dict[str, int]:
-    """How a kernel reads the numbers of a stream: IN_BITS, SIGNED and BIPOLAR.
-
-    Raises:
-        HwflowError: they are no integers; names the layer.
-    """
-    if not datatype.is_integer():
-        raise HwflowError(
-            f"{layer}: its input is of type {datatype.name}, and this kernel takes integers",
-            hint="put a quantizer before the layer",
-        )
-    bipolar = datatype == DataType["BIPOLAR"]
-    return {
-        "IN_BITS": datatype.bitwidth(),
-        "SIGNED": int(datatype.signed() and not bipolar),
-        "BIPOLAR": int(bipolar),
-    }
+    bits = datatype.bitwidth()
+    codes = words.astype(np.int64)
+    if datatype == DataType["BIPOLAR"]:
+        codes = (codes + 1) // 2
+    planes = (codes[..., None] >> np.arange(bits)) & 1
+    flat = planes.astype(np.uint8).reshape(len(words), -1)
+    digits = -(-flat.shape[1] // 4)
+    packed = np.packbits(flat, axis=1, bitorder="little")
+    lines = (int.from_bytes(row.tobytes(), "little") for row in packed)
+    return "".join(f"{word:0{digits}x}\n" for word in lines)

