@@ -14,6 +14,8 @@ from hwflow.kernels.wrapper import kernel_wrapper
 class KernelOp(RTLBackend):
     """An RTL layer whose module wraps a kernel.
 
+    Inputs whose stream has no width are parameters inside the layer; they come after the streams.
+
     Attributes:
         SOURCE: the kernel's SystemVerilog, called as its module.
     """
@@ -23,12 +25,13 @@ class KernelOp(RTLBackend):
     def write_module(self, parameters: Mapping[str, object]) -> None:
         """Write the layer's module, the kernel with these parameters and FINN's ports."""
         name = self.onnx_node.name
+        inputs = [self.get_instream_width(i) for i in range(len(self.onnx_node.input))]
         text = kernel_wrapper(
             name,
             self.SOURCE.stem,
             parameters,
-            in_width=self.get_instream_width(),
-            out_width=self.get_outstream_width(),
+            in_widths=[width for width in inputs if width],
+            out_widths=[self.get_outstream_width(i) for i in range(len(self.onnx_node.output))],
         )
         (self.folder / f"{name}.sv").write_text(text)
         self.set_nodeattr("gen_top_module", name)

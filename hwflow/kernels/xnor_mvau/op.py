@@ -30,6 +30,10 @@ class XnorMVAU_rtl(MVAU, KernelOp):
         """FINN's attributes of MVAU and of RTL layers."""
         return MVAU.get_nodeattr_types(self) | RTLBackend.get_nodeattr_types(self)
 
+    def get_instream_width(self, ind: int = 0) -> int:
+        """Bits of the input stream; weights are inside the layer and no stream."""
+        return MVAU.get_instream_width(self) if ind == 0 else 0
+
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
         """Execute in Python."""
         node = self.onnx_node
