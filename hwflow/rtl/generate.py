@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,6 +13,7 @@ from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.dataflow.finn_setup import prepare_finn, rtl_library
 from hwflow.dataflow.folding import layer_cycles
+from hwflow.dataflow.specialise import layer_of
 from hwflow.rtl.design import Design, Fifo, Node
 from hwflow.rtl.patches import patched
 from hwflow.rtl.streams import as_port, streams_of
@@ -25,8 +25,6 @@ LIBRARY, KERNELS = "finn", "kernels"
 MEMSTREAM = ("axi/hdl/axilite.sv", "memstream/hdl/memstream_axi.sv", "memstream/hdl/memstream.sv")
 # Only Versal parts have the DSP58, and none is among the supported boards.
 UNUSED = ("mvu_vvu_8sx9_dsp58.sv",)
-# What a node's name has beyond that of the layer that it is part of.
-PARTS = r"_(padding|windows|thresholds|in\d+|width|fifo)\b"
 # FINN's files leave widths to be extended and cut, which Verilator's lint reports.
 LINT_OFF = "".join(
     f"// verilator lint_off {rule}\n" for rule in ("WIDTHEXPAND", "WIDTHTRUNC", "UNSIGNED")
@@ -117,7 +115,7 @@ def _generate_node(
         name=node.name,
         op=node.op_type,
         module=module,
-        layer=re.sub(PARTS, "", node.name),
+        layer=layer_of(node.name),
         files=tuple(files),
         data=tuple(_copy_data(code, node.name, folder)),
         pe=_attribute(layer, "PE"),
