@@ -99,7 +99,7 @@ class Windows:
     def steps(self) -> Iterator[tuple[int, int]]:
         """For each word read: its place in the frame, and below which all may be overwritten."""
         width, folds = self.image[1], self.folds
-        (rows, columns), (high, wide) = self.count, self.reach
+        rows, columns = self.count
         offsets = [
             (y * self.dilation[0] * width + x * self.dilation[1]) * folds
             for y in range(self.kernel[0])

@@ -137,7 +137,8 @@ PATCHES = (
         "fifo_gauge.sv",
         "the depth to simulate is set when the program runs; all ones is without bound",
         "	int unsigned  MaxCount = 0;\n",
-        "	int unsigned  MaxCount = 0;\n	int unsigned  Depth /*verilator public_flat_rw*/ = '1;\n",
+        "	int unsigned  MaxCount = 0;\n"
+        "	int unsigned  Depth /*verilator public_flat_rw*/ = '1;\n",
     ),
     Patch("fifo_gauge.sv", "as above", "irdy = 1;", "irdy = Count < Depth;"),
     Patch("fifo_gauge.sv", "as above", "if(ivld) begin", "if(ivld && irdy) begin"),

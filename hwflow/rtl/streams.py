@@ -53,9 +53,10 @@ def _stream(model: ModelWrapper, name: str, tensor: str) -> Stream:
     out = list(producer.output).index(tensor) if producer is not None else 0
     into = list(consumer.input).index(tensor) if consumer is not None else 0
     ends = list(_ends(producer, out, consumer, into))
+    names = [node.name for node in (producer, consumer) if node is not None]
     if any(end != ends[0] for end in ends):
         raise HwflowError(
-            f"{producer.name} puts out {_words(ends[0])}, {consumer.name} takes {_words(ends[1])}",
+            f"{names[0]} puts out {_words(ends[0])}, {names[1]} takes {_words(ends[1])}",
             hint="this is a defect of hwflow's lowering or of an op",
         )
     return Stream(

@@ -7,9 +7,7 @@ from typing import Any
 
 from hwflow.rtl.design import Design, Node
 
-HEADER = (
-    "// Written by hwflow. Ports are AXI-streams: a transfer where valid and ready are high.\n"
-)
+HEADER = "// Written by hwflow. Ports are AXI-streams: a transfer where valid and ready are high.\n"
 
 # The wires of a stream.
 PINS = ("TDATA", "TVALID", "TREADY")

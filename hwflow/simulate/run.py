@@ -118,7 +118,7 @@ class Simulator:
             interval: cycles over which each frame's beats are spread evenly; 0: as fast as
                 they are taken.
             capture: names of streams whose transfers are recorded.
-            depths: of gauges, by the FIFO's name; those not named, and by default all, have no bound.
+            depths: of gauges, by the FIFO's name; those that are not named have no bound.
             waveform: record a window of cycles; the simulator must have been made with `trace`.
 
         Raises:
