@@ -23,6 +23,7 @@ from qonnx.core.onnx_exec import execute_onnx
 from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.dataflow.specialise import RTL
+from hwflow.kernels.kernel_op import KernelOp
 from hwflow.processes import run_process
 from hwflow.recipe import Stall
 from hwflow.rtl import Node, Port
@@ -176,9 +177,10 @@ class Bench:
         longest = max(node.cycles for node in self.nodes)
         with tempfile.TemporaryDirectory(prefix="hwflow-bench-") as scratch:
             folder = Path(scratch)
-            for streams, tensors in zip(self.inputs, given, strict=True):
-                for stream, values in zip(streams, tensors, strict=True):
-                    pack(values, stream.port).tofile(folder / stream.name)
+            for index, tensors in enumerate(given):
+                for stream, values in zip(self.inputs[index], tensors, strict=True):
+                    ordered = self._in_order(index, stream, values)
+                    pack(ordered, stream.port).tofile(folder / stream.name)
             lines = [
                 f"folder {folder}",
                 f"frames {frames}",
@@ -200,6 +202,15 @@ class Bench:
                 for index in range(len(self.models))
             ]
         return found, [_interval(cycles) for cycles in completed]
+
+    def _in_order(self, index: int, stream: _Stream, values: Integers) -> Integers:
+        """Frames (frames, elements) of a tensor in the order of its stream."""
+        (node,) = self.models[index].graph.node
+        layer, place = getCustomOp(node), list(node.input).index(stream.tensor)
+        if not isinstance(layer, KernelOp):
+            return values
+        tensors = values.reshape(len(values), *stream.shape)
+        return layer.stream_order(tensors, place).reshape(len(values), -1)
 
     def _explain(self, output: str) -> str:
         named = re.findall(r"\blayer(\d+)", output)

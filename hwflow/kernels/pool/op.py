@@ -48,10 +48,10 @@ class Pool_rtl(Pool, KernelOp):
         """Positions K of the window."""
         return math.prod(self.get_nodeattr("KernelSize"))
 
-    def stream_order(self, windows: NDArray[Any]) -> NDArray[Any]:
-        """The input tensor (..., K C) as its stream: (..., C / PE, K, PE)."""
+    def stream_order(self, tensor: NDArray[Any], ind: int = 0) -> NDArray[Any]:
+        """Windows (..., K C), position by position, as they come: (..., C / PE, K, PE)."""
         pe = self.get_nodeattr("PE")
-        folded = windows.reshape(*windows.shape[:-1], self.positions, -1, pe)
+        folded = tensor.reshape(*tensor.shape[:-1], self.positions, -1, pe)
         return np.swapaxes(folded, -3, -2)
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
