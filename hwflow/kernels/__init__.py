@@ -20,6 +20,18 @@ class Kernel:
 
 KERNELS = (
     Kernel(
+        "channelwise_add",
+        "ChannelwiseAdd_rtl",
+        "pixels * C / PE",
+        "an integer of its own added to each channel",
+    ),
+    Kernel(
+        "channelwise_mul",
+        "ChannelwiseMul_rtl",
+        "pixels * C / PE",
+        "each channel multiplied by an integer of its own, in LUTs or DSP blocks",
+    ),
+    Kernel(
         "duplicate_streams",
         "DuplicateStreams_rtl",
         "vectors * NumChannels / PE",
@@ -32,10 +44,22 @@ KERNELS = (
         "sum of two streams of integers, of any widths and signs",
     ),
     Kernel(
+        "global_acc_pool",
+        "GlobalAccPool_rtl",
+        "pixels * C / PE",
+        "sum of each channel over all pixels",
+    ),
+    Kernel(
         "label_select",
         "LabelSelect_rtl",
         "Labels / PE",
         "index of the greatest logit, integer biases added; lowest index among equals",
+    ),
+    Kernel(
+        "pool",
+        "Pool_rtl",
+        "output pixels * window * C / PE",
+        "maximum, sum or average rounded down of each channel over a window",
     ),
     Kernel(
         "streaming_concat",
@@ -48,6 +72,12 @@ KERNELS = (
         "StreamingSplit_rtl",
         "vectors * channels / SIMD",
         "channels of a stream shared out to several",
+    ),
+    Kernel(
+        "upsample",
+        "UpsampleNearestNeighbour_rtl",
+        "output pixels * C / SIMD",
+        "pixels repeated in their row and by rows, whole factors",
     ),
     Kernel(
         "width_converter",
@@ -66,10 +96,15 @@ KERNELS = (
 
 def register() -> None:
     """Make the kernels' ops known to FINN+, whose settings must be set up before."""
+    import hwflow.kernels.channelwise_add
+    import hwflow.kernels.channelwise_mul
     import hwflow.kernels.duplicate_streams
     import hwflow.kernels.elementwise_add
+    import hwflow.kernels.global_acc_pool
     import hwflow.kernels.label_select
+    import hwflow.kernels.pool
     import hwflow.kernels.streaming_concat
     import hwflow.kernels.streaming_split
+    import hwflow.kernels.upsample
     import hwflow.kernels.width_converter
     import hwflow.kernels.xnor_mvau
