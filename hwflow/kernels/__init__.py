@@ -37,4 +37,6 @@ KERNELS = (
 def register() -> None:
     """Make the kernels' ops known to FINN+, whose settings must be set up before."""
     import hwflow.kernels.label_select
+    import hwflow.kernels.lut_mvau
+    import hwflow.kernels.vvau
     import hwflow.kernels.xnor_mvau

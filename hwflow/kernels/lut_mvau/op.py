@@ -31,6 +31,10 @@ class LutMVAU_rtl(MVAU, KernelOp):
         """FINN's attributes of MVAU and of RTL layers."""
         return MVAU.get_nodeattr_types(self) | RTLBackend.get_nodeattr_types(self)
 
+    def get_instream_width(self, ind: int = 0) -> int:
+        """Bits of the input stream; weights are inside the layer and no stream."""
+        return MVAU.get_instream_width(self) if ind == 0 else 0
+
     def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
         """The kernel's sources and the layer's module."""
         shared = str(dot_product.SOURCE) if abspath else dot_product.SOURCE.name
