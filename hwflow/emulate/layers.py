@@ -110,15 +110,21 @@ class Steps:
 
 
 class ArgMax:
-    """Index of the greatest number plus bias; the lowest among equals."""
+    """Indices of the greatest numbers plus bias, in order; the lowest first among equals.
 
-    def __init__(self, bias: Integers) -> None:
-        self.bias = bias
+    Args:
+        bias: (Labels,).
+        labels: how many indices.
+    """
+
+    def __init__(self, bias: Integers, labels: int = 1) -> None:
+        self.bias, self.labels = bias, labels
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(N, Labels) to (N, 1)."""
+        """(N, Labels) to (N, labels)."""
         sums = inputs.numpy().astype(np.int64) + self.bias
-        return torch.as_tensor(np.argmax(sums, axis=1)[:, None], dtype=torch.float32)
+        order = np.argsort(-sums, axis=1, kind="stable")[:, : self.labels]
+        return torch.as_tensor(order, dtype=torch.float32)
 
 
 # ---------------------------------------------------------------------- from hardware layers
@@ -159,13 +165,17 @@ def _thresholding(model: ModelWrapper, node: Any) -> Layer:
 
 
 def _label_select(model: ModelWrapper, node: Any) -> Layer:
-    bias = np.zeros(getCustomOp(node).get_nodeattr("Labels"), np.int64)
-    return ArgMax(_initializer(model, node.input[1]).reshape(-1) if len(node.input) > 1 else bias)
+    layer = getCustomOp(node)
+    bias = np.zeros(layer.get_nodeattr("Labels"), np.int64)
+    if len(node.input) > 1:
+        bias = _initializer(model, node.input[1]).reshape(-1)
+    return ArgMax(bias, layer.get_nodeattr("K"))
 
 
 LAYERS = {
     "MVAU": _linear,
     "XnorMVAU": _linear,
+    "LutMVAU": _linear,
     "Thresholding": _thresholding,
     "LabelSelect": _label_select,
 }

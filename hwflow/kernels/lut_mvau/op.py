@@ -26,6 +26,7 @@ class LutMVAU_rtl(MVAU, KernelOp):
     """
 
     SOURCE = Path(__file__).with_name("lut_mvau.sv")
+    SHARED = (dot_product.SOURCE,)
 
     def get_nodeattr_types(self) -> dict[str, Any]:
         """FINN's attributes of MVAU and of RTL layers."""
@@ -34,11 +35,6 @@ class LutMVAU_rtl(MVAU, KernelOp):
     def get_instream_width(self, ind: int = 0) -> int:
         """Bits of the input stream; weights are inside the layer and no stream."""
         return MVAU.get_instream_width(self) if ind == 0 else 0
-
-    def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
-        """The kernel's sources and the layer's module."""
-        shared = str(dot_product.SOURCE) if abspath else dot_product.SOURCE.name
-        return [shared, *super().get_rtl_file_list(abspath)]
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
         """Execute in Python."""

@@ -47,6 +47,7 @@ class VVAU_rtl(VVAU, KernelOp):
     """
 
     SOURCE = Path(__file__).with_name("vvau.sv")
+    SHARED = (dot_product.SOURCE,)
 
     def get_nodeattr_types(self) -> dict[str, Any]:
         """FINN's attributes of VVAU and of RTL layers."""
@@ -55,11 +56,6 @@ class VVAU_rtl(VVAU, KernelOp):
     def get_instream_width(self, ind: int = 0) -> int:
         """Bits of the input stream; weights are inside the layer and no stream."""
         return VVAU.get_instream_width(self) if ind == 0 else 0
-
-    def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
-        """The kernel's sources and the layer's module."""
-        shared = str(dot_product.SOURCE) if abspath else dot_product.SOURCE.name
-        return [shared, *super().get_rtl_file_list(abspath)]
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
         """Execute in Python."""
