@@ -12,7 +12,7 @@ from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
 
-from hwflow.kernels import dot_product
+from hwflow.kernels import dot_product, weight_memory
 from hwflow.kernels.kernel_op import KernelOp
 from hwflow.kernels.numbers import kind, memory_file
 
@@ -26,7 +26,7 @@ class LutMVAU_rtl(MVAU, KernelOp):
     """
 
     SOURCE = Path(__file__).with_name("lut_mvau.sv")
-    SHARED = (dot_product.SOURCE,)
+    SHARED = (dot_product.SOURCE, weight_memory.SOURCE)
 
     def get_nodeattr_types(self) -> dict[str, Any]:
         """FINN's attributes of MVAU and of RTL layers."""

@@ -13,7 +13,7 @@ from finn.custom_op.fpgadataflow.vectorvectoractivation import VVAU
 from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
 
-from hwflow.kernels import dot_product
+from hwflow.kernels import dot_product, weight_memory
 from hwflow.kernels.kernel_op import KernelOp
 from hwflow.kernels.numbers import BIPOLAR, kind, memory_file
 
@@ -47,7 +47,7 @@ class VVAU_rtl(VVAU, KernelOp):
     """
 
     SOURCE = Path(__file__).with_name("vvau.sv")
-    SHARED = (dot_product.SOURCE,)
+    SHARED = (dot_product.SOURCE, weight_memory.SOURCE)
 
     def get_nodeattr_types(self) -> dict[str, Any]:
         """FINN's attributes of VVAU and of RTL layers."""
