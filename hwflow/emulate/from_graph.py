@@ -174,7 +174,9 @@ def _thresholding(model: ModelWrapper, node: Any, known: Range) -> Layer:
 
 def _label_select(model: ModelWrapper, node: Any, windows: Any) -> Layer:
     bias = np.zeros(_attribute(node, "Labels"), np.int64)
-    return ArgMax(_initializer(model, node.input[1]).reshape(-1) if len(node.input) > 1 else bias)
+    if len(node.input) > 1:
+        bias = _initializer(model, node.input[1]).reshape(-1)
+    return ArgMax(bias, _attribute(node, "K"))
 
 
 LAYERS: dict[str, Callable[[ModelWrapper, Any, Any], Layer]] = {

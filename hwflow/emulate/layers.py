@@ -406,13 +406,19 @@ class TableSteps:
 
 
 class ArgMax:
-    """Index of the greatest number plus bias; the lowest among equals."""
+    """Indices of the greatest numbers plus bias, in order; the lowest first among equals.
 
-    def __init__(self, bias: Integers) -> None:
-        self.bias = bias
+    Args:
+        bias: (Labels,).
+        labels: how many indices.
+    """
+
+    def __init__(self, bias: Integers, labels: int = 1) -> None:
+        self.bias, self.labels = bias, labels
 
     def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
-        """(N, ..., Labels) to (N, 1)."""
+        """(N, ..., Labels) to (N, labels)."""
         numbers = inputs[0].numpy().reshape(len(inputs[0]), -1)
         sums = numbers.astype(np.int64) + self.bias
-        return torch.as_tensor(np.argmax(sums, axis=1)[:, None], dtype=torch.float32)
+        order = np.argsort(-sums, axis=1, kind="stable")[:, : self.labels]
+        return torch.as_tensor(order, dtype=torch.float32)

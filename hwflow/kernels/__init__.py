@@ -102,9 +102,11 @@ def register() -> None:
     import hwflow.kernels.elementwise_add
     import hwflow.kernels.global_acc_pool
     import hwflow.kernels.label_select
+    import hwflow.kernels.lut_mvau
     import hwflow.kernels.pool
     import hwflow.kernels.streaming_concat
     import hwflow.kernels.streaming_split
     import hwflow.kernels.upsample
+    import hwflow.kernels.vvau
     import hwflow.kernels.width_converter
     import hwflow.kernels.xnor_mvau
