@@ -63,7 +63,7 @@ def test_channelwise_multiplication_equals_finn(finn, models, tmp_path):
 @pytest.mark.parametrize(
     ("op", "constants", "constant_type", "output"),
     [
-        ("ChannelwiseAdd_rtl", [0, 0], "UINT1", "INT4"),
+        ("ChannelwiseAdd_rtl", [0, 0], "BINARY", "INT4"),
         ("ChannelwiseAdd_rtl", [-1, 0], "INT2", "INT5"),
         ("ChannelwiseAdd_rtl", [8, 9], "UINT4", "UINT5"),
         ("ChannelwiseMul_rtl", [-1, 1], "INT2", "INT5"),
