@@ -48,7 +48,6 @@ module lut_mvau #(
 	//- Sequence: inputs fold by fold, for each fold of neurons --------------
 	logic [SF_BITS-1:0]  Sf = '0;
 	logic [NF_BITS-1:0]  Nf = '0;
-	logic [A_BITS-1:0]   Addr = '0;
 	wire  fresh = Nf == 0;  // inputs come from the stream, else from the buffer
 	wire  sf_last = Sf == SF_BITS'(SF-1);
 	wire  nf_last = Nf == NF_BITS'(NF-1);
@@ -56,35 +55,36 @@ module lut_mvau #(
 	assign  irdy = go && fresh;
 	always_ff @(posedge clk) begin
 		if(rst) begin
-			Sf   <= '0;
-			Nf   <= '0;
-			Addr <= '0;
+			Sf <= '0;
+			Nf <= '0;
 		end
 		else if(step) begin
 			Sf <= sf_last? '0 : Sf + 1'b1;
 			if(sf_last)  Nf <= nf_last? '0 : Nf + 1'b1;
-			Addr <= sf_last && nf_last? '0 : Addr + 1'b1;
 		end
 	end
 
-	//- Operands -------------------------------------------------------------
-	// The write port that is never used keeps the file's words in a memory: open synthesis turns
-	// a memory that can't be written into logic.
-	logic [PE*SIMD*W_BITS-1:0]  Weights[DEPTH];
-	initial  $readmemh(WEIGHTS, Weights);
-	logic  Write = 0;
-	logic [PE*SIMD*W_BITS-1:0]  W;
+	// Valid, first and last of a vector, beside the data: [0] at the inputs, [1] at the weights
+	localparam bit  BIPOLAR = W_KIND == 2 || X_KIND == 2;
+	localparam int unsigned  LATENCY = 1 + $clog2(SIMD) + (BIPOLAR? 1 : $clog2(W_BITS));
+	logic [LATENCY:0]  Vld = '0, First, Last;
 	always_ff @(posedge clk) begin
-		Write <= 0;
-		if(Write)  Weights[Addr] <= '0;
-		if(go)     W <= Weights[Addr];
+		if(rst)      Vld <= '0;
+		else if(go)  Vld <= { Vld[LATENCY-1:0], step };
+	end
+	always_ff @(posedge clk) begin
+		if(go) begin
+			First <= { First[LATENCY-1:0], Sf == 0 };
+			Last  <= { Last[LATENCY-1:0], sf_last };
+		end
 	end
 
-	logic [SIMD*X_BITS-1:0]  x;
+	//- Inputs, from the stream or kept --------------------------------------
 	logic [SIMD*X_BITS-1:0]  Direct;
+	wire  [SIMD*X_BITS-1:0]  x;
 	always_ff @(posedge clk)  if(go)  Direct <= idat;
 	if(NF > 1) begin : genBuffer
-		// Read behind a register, so that long buffers can be block RAM
+		// Read behind a register, so that a long buffer can be block RAM
 		logic [SIMD*X_BITS-1:0]  Buffer[SF];
 		logic [SIMD*X_BITS-1:0]  Kept;
 		logic  Fresh;
@@ -97,52 +97,46 @@ module lut_mvau #(
 	end : genBuffer
 	else  assign  x = Direct;
 
+	localparam int unsigned  B = X_BITS + (X_KIND == 2);
+	localparam int unsigned  H = (SIMD+1)/2;
+	wire [SIMD*B-1:0]  numbers;
+	wire [H*(B+1)-1:0]  pairs;
+	wire [B+$clog2(H):0]  share;
+	input_pairs #(.N(SIMD), .X_BITS(X_BITS), .X_KIND(X_KIND)) pairing (
+		.clk, .en(go), .x, .b(numbers), .pairs
+	);
+	dot_share #(.N(SIMD), .B(B), .W_KIND(W_KIND), .X_KIND(X_KIND)) sharing (
+		.clk, .en(go), .b(numbers), .pairs, .share
+	);
+
+	//- Weights, one stage behind the inputs, whose pairs take one -----------
+	// The write port that is never used keeps the file's words in a memory: open synthesis turns
+	// a memory that can't be written into logic.
+	logic [PE*SIMD*W_BITS-1:0]  Weights[DEPTH];
+	initial  $readmemh(WEIGHTS, Weights);
+	logic [A_BITS-1:0]  Addr = '0;
+	logic [PE*SIMD*W_BITS-1:0]  W;
+	logic  Write = 0;
+	always_ff @(posedge clk) begin
+		if(rst)                Addr <= '0;
+		else if(go && Vld[0])  Addr <= Addr == A_BITS'(DEPTH-1)? '0 : Addr + 1'b1;
+	end
+	always_ff @(posedge clk) begin
+		Write <= 0;
+		if(Write)  Weights[Addr] <= '0;
+		if(go)     W <= Weights[Addr];
+	end
+
 	//- Sums of SIMD products ------------------------------------------------
-	localparam bit  BIPOLAR = W_KIND == 2 || X_KIND == 2;
-	localparam int unsigned  PLANES = W_BITS < X_BITS? W_BITS : X_BITS;
-	localparam int unsigned  LATENCY = $clog2(SIMD) + (BIPOLAR? 1 : $clog2(PLANES));
-	localparam int unsigned  SHARE_BITS = X_BITS + (X_KIND == 2) + $clog2(SIMD);
-	wire [SHARE_BITS-1:0]  share;
-	dot_share #(
-		.N(SIMD), .X_BITS(X_BITS), .W_KIND(W_KIND), .X_KIND(X_KIND)
-	) sharing (.clk, .en(go), .x, .share);
 	wire [PE*ACC_BITS-1:0]  sums;
 	for(genvar  pe = 0; pe < PE; pe++) begin : genDot
 		dot_product #(
-			.N(SIMD), .W_BITS(W_BITS), .X_BITS(X_BITS), .W_KIND(W_KIND), .X_KIND(X_KIND),
-			.Y_BITS(ACC_BITS)
+			.N(SIMD), .W_BITS(W_BITS), .B(B), .W_KIND(W_KIND), .X_KIND(X_KIND), .Y_BITS(ACC_BITS)
 		) dot (
-			.clk, .en(go), .w(W[pe*SIMD*W_BITS +: SIMD*W_BITS]), .x, .share,
+			.clk, .en(go), .w(W[pe*SIMD*W_BITS +: SIMD*W_BITS]), .b(numbers), .pairs, .share,
 			.y(sums[pe*ACC_BITS +: ACC_BITS])
 		);
 	end : genDot
-
-	// Valid, first and last of a vector, beside the data
-	logic [LATENCY:0]  Vld = '0, First, Last;
-	if(LATENCY == 0) begin : genShort
-		always_ff @(posedge clk) begin
-			if(rst)      Vld <= '0;
-			else if(go)  Vld <= step;
-		end
-		always_ff @(posedge clk) begin
-			if(go) begin
-				First <= Sf == 0;
-				Last  <= sf_last;
-			end
-		end
-	end : genShort
-	else begin : genLong
-		always_ff @(posedge clk) begin
-			if(rst)      Vld <= '0;
-			else if(go)  Vld <= { Vld[LATENCY-1:0], step };
-		end
-		always_ff @(posedge clk) begin
-			if(go) begin
-				First <= { First[LATENCY-1:0], Sf == 0 };
-				Last  <= { Last[LATENCY-1:0], sf_last };
-			end
-		end
-	end : genLong
 
 	//- Accumulators, which are the output register ---------------------------
 	logic  Out = 0;
