@@ -17,6 +17,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.costs import Folding, divisors
+from hwflow.dataflow.cycles import node_cycles
 from hwflow.dataflow.specialise import base_op
 from hwflow.errors import HwflowError
 
@@ -27,7 +28,7 @@ DEPTHWISE = frozenset({"VVAU", "Pool"})
 
 def layer_cycles(model: ModelWrapper) -> dict[str, int]:
     """Cycles that each layer needs for a frame, from its folding."""
-    return {node.name: int(getCustomOp(node).get_exp_cycles()) for node in model.graph.node}
+    return {node.name: node_cycles(getCustomOp(node)) for node in model.graph.node}
 
 
 def fold_for_cycles(model: ModelWrapper, cycles: int) -> None:
