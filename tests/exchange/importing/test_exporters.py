@@ -15,7 +15,11 @@ from brevitas.quant import (
 )
 from torch import nn
 
+from hwflow.board import load_board
+from hwflow.dataflow.lower import lower
+from hwflow.emulate import Emulator
 from hwflow.exchange import Reference
+from hwflow.recipe import Hardware
 from tests.model_files import File, checked, kinds, saved
 
 
@@ -232,3 +236,25 @@ def test_flattened_channels_last_permute_the_weights(tmp_path):
     imported = checked(saved(file.model(output, 1, 3, opset=11), tmp_path))
     assert kinds(imported).count("Flatten") == 1
     assert kinds(imported).count("MatMul") == 1
+
+
+@pytest.mark.parametrize("name", ["pooled", "residual", "signal", "qkeras"])
+def test_imported_images_lower_to_hardware_that_computes_the_same(finn, tmp_path, name):
+    if name == "qkeras":
+        file, output = qkeras_file()
+        path = saved(file.model(output, "unk__0", 3, opset=11), tmp_path)
+    else:
+        path = brevitas_file(tmp_path, name, export_qonnx, False)[0]
+    imported = checked(path)
+    normal = saved(imported.normal.model, tmp_path, "normal.onnx")
+    lowered = lower(normal, None, Hardware(), load_board("pynq-z2"))
+    inputs = np.random.default_rng(0).uniform(*imported.normal.reach, (24, *imported.shape))
+    trace = Reference(normal).run(inputs)
+    codes = np.moveaxis(next(iter(trace.codes.values())), 1, -1)
+    emulator = Emulator(lowered.model)
+    layers = emulator.run_layers(codes)
+    assert np.array_equal(layers[emulator.output].reshape(-1), trace.logits.argmax(axis=1))
+    for quantizer, tensor in lowered.quantizers.items():
+        wanted = np.moveaxis(trace.codes[quantizer], 1, -1)
+        if tensor in layers and wanted.ndim > 2:
+            assert np.array_equal(layers[tensor].reshape(wanted.shape), wanted), quantizer
