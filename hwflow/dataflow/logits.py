@@ -1,11 +1,20 @@
-"""The end of a classifier: the class of the greatest logit, chosen among integers."""
+"""The end of a classifier: the class of the greatest logit, chosen among integers.
+
+A logit is a scale times an integer accumulator, plus a bias. Accumulators can be compared instead:
+where scales differ between classes by whole factors, each is multiplied by its factor; of a bias
+that is no whole number of accumulator steps, the whole part is added, and what is left decides
+between classes that are then equal. That is written into bits below the accumulator's last: the
+place of the class when they are ordered by what is left. No order of logits changes by it.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from hwflow.dataflow.graph import HardwareGraph
-from hwflow.dataflow.wires import Wire, negated
+from hwflow.dataflow.graph import PARAMETER_BITS, HardwareGraph, Integers, integer_type
+from hwflow.dataflow.wires import Wire, falling, negated
 from hwflow.errors import HwflowError
 from hwflow.exchange.reference import Float
 
@@ -13,44 +22,103 @@ from hwflow.exchange.reference import Float
 BIAS_TOLERANCE = 1e-3
 # Float32 rounds the scales of classes apart by less than this.
 SAME_SLOPE = 1e-6
+# What float64 leaves of numbers that are equal.
+SAME_REST = 1e-9
+# Factors between the scales of classes, at most.
+MOST = 2**8
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Integers that are ordered as logits are: factor * accumulator + bias.
+
+    Attributes:
+        factors: (classes,) positive.
+        biases: (classes,) the least is 0.
+    """
+
+    factors: Integers
+    biases: Integers
+
+
+def comparable(slope: Float, zero: Float) -> Keys:
+    """Keys of the logits `slope * accumulator + zero`.
+
+    Args:
+        slope: (classes,) positive.
+        zero: (classes,).
+
+    Raises:
+        HwflowError: slopes differ by no whole factors.
+    """
+    factors = slope / slope.min()
+    whole = np.rint(factors)
+    if np.any(np.abs(factors - whole) > SAME_SLOPE * factors) or whole.max() > MOST:
+        raise HwflowError(
+            "the last layer's scale differs between classes (or no linear layer ends the network),"
+            " so integers can't be compared",
+            hint="scale the last layer's weights per tensor",
+        )
+    unit = float(np.median(slope / whole))
+    shift = (zero - zero[0]) / unit
+    nearest = np.rint(shift)
+    if np.all(np.abs(shift - nearest) <= BIAS_TOLERANCE * np.maximum(1, np.abs(nearest))):
+        places = np.zeros(len(shift), np.int64)
+        steps = nearest
+    else:
+        same = np.abs(shift - nearest) <= SAME_REST * np.maximum(1, np.abs(nearest))
+        steps = np.where(same, nearest, np.floor(shift))
+        places = _places(np.where(same, 0.0, shift - steps))
+    below = int(places.max()).bit_length()
+    biases = steps.astype(np.int64) * 2**below + places
+    return Keys(whole.astype(np.int64) * 2**below, biases - biases.min())
+
+
+def _places(rests: Float) -> Integers:
+    """(classes,) the place of each in ascending order; equal ones share theirs."""
+    order = np.argsort(rests, kind="stable")
+    places = np.empty(len(rests), np.int64)
+    places[order] = np.cumsum(np.diff(rests[order], prepend=rests[order[0]]) > SAME_REST)
+    return places
 
 
 def select_label(graph: HardwareGraph, wire: Wire) -> None:
-    """The class of the greatest logit, from integers: arg max (accumulator + bias).
+    """The class of the greatest logit, from integers.
 
     Args:
-        graph: ends with the layer that this adds.
+        graph: ends with the layers that this adds.
         wire: the logits.
 
     Raises:
-        HwflowError: the logits can't be compared as integers, for the scale or a bias differs.
+        HwflowError: the logits can't be compared as integers, for their scales differ.
     """
     if len(wire.shape) != 1 or wire.order is not None:
         raise HwflowError(
             f"the network ends with {wire.shape}, not with one number a class",
             hint="end with a linear layer, or with Flatten behind a global average",
         )
+    wire = negated(graph, wire, falling(wire))
     zero = wire.reals(np.zeros_like(wire.low)[None])[0]
     slope = wire.reals(np.ones_like(wire.low)[None])[0] - zero
     _check_affine(wire, zero, slope)
-    unit = float(np.median(slope))
-    if unit == 0 or np.any(np.abs(slope - unit) > SAME_SLOPE * abs(unit)):
+    if np.any(slope <= 0):
         raise HwflowError(
-            "the last layer's scale differs between classes (or no linear layer ends the network),"
-            " so integers can't be compared",
-            hint="scale the last layer's weights per tensor",
+            "the last layer has a class whose logit does not depend on its weights",
+            hint="give every class a scale other than 0",
         )
-    shift = (zero - zero[0]) / abs(unit)
-    bias = np.rint(shift).astype(np.int64)
-    if np.any(np.abs(shift - bias) > BIAS_TOLERANCE * np.maximum(1, np.abs(bias))):
-        raise HwflowError(
-            "the last layer's bias is no whole number of accumulator steps",
-            hint="quantize the last bias in accumulator units, or leave it out",
-        )
-    if unit < 0:
-        wire = negated(graph, wire, np.ones(len(wire.low), bool))
-    bias -= bias.min()
-    graph.label_select(wire.name, bias if bias.any() else None, name="label")
+    keys = comparable(slope, zero)
+    tensor = wire.name
+    if np.any(keys.factors != 1):
+        low, high = int((wire.low * keys.factors).min()), int((wire.high * keys.factors).max())
+        reach = max(-low, high) + int(keys.biases.max())
+        if reach >= 2**PARAMETER_BITS:
+            raise HwflowError(
+                f"the last layer's logits take more than {PARAMETER_BITS} bits to be compared",
+                hint="quantize the last bias in accumulator units, or leave it out",
+            )
+        kind = integer_type(low, high)
+        tensor = graph.by_channel("ElementwiseMul", tensor, keys.factors, kind, name="label_scale")
+    graph.label_select(tensor, keys.biases if keys.biases.any() else None, name="label")
 
 
 def _check_affine(wire: Wire, zero: Float, slope: Float) -> None:

@@ -55,7 +55,7 @@ def test_a_last_layer_scaled_per_channel_is_refused_with_the_remedy():
     parameter = next(p for p in case.model.graph.initializer if p.name == quant.input[1])
     from onnx import numpy_helper
 
-    value = numpy_helper.to_array(parameter) * np.array([[1, 2, 3]], np.float32)
+    value = numpy_helper.to_array(parameter) * np.array([[2, 3, 5]], np.float32)
     parameter.CopyFrom(numpy_helper.from_array(value, parameter.name))
     with pytest.raises(HwflowError, match="differs between classes") as error:
         to_integers(Reference(case.model), case.code)

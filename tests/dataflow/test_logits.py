@@ -1,0 +1,71 @@
+"""The class of the greatest logit from integers: logits keep their order, whatever their biases."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from hwflow.board import load_board
+from hwflow.dataflow.logits import comparable
+from hwflow.dataflow.lower import lower
+from hwflow.emulate import Emulator
+from hwflow.errors import HwflowError
+from hwflow.exchange import Reference
+from hwflow.exchange.importing.importer import import_model
+from hwflow.recipe import Hardware, ImportedModel
+from tests.model_files import File, saved
+
+
+def exact_class(slope, zero, accumulators):
+    """The first class of the greatest logit, in rational numbers."""
+    logits = [
+        Fraction(float(s)) * int(a) + Fraction(float(z))
+        for s, z, a in zip(slope, zero, accumulators, strict=True)
+    ]
+    return logits.index(max(logits))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_keys_are_ordered_as_logits_are(seed):
+    random = np.random.default_rng(seed)
+    classes = int(random.integers(2, 12))
+    # Powers of two: products and sums are exact, so ties are ties.
+    slope = np.full(classes, 2.0**-6)
+    if seed % 2:
+        slope *= 2.0 ** random.integers(0, 3, classes)
+    zero = random.integers(-300, 300, classes) / 2.0 ** random.integers(4, 12)
+    keys = comparable(slope, zero)
+    # A narrow range: ties and near ties are common.
+    for accumulators in random.integers(-6, 7, (200, classes)):
+        chosen = int(np.argmax(keys.factors * accumulators + keys.biases))
+        assert chosen == exact_class(slope, zero, accumulators)
+
+
+def test_biases_in_steps_of_the_accumulator_need_no_more_bits():
+    unit = float(np.float32(0.1) * np.float32(0.3))
+    keys = comparable(np.full(3, unit), np.float32([5, -2, 0]) * np.float32(unit))
+    assert keys.factors.tolist() == [1, 1, 1]
+    assert keys.biases.tolist() == [7, 0, 2]
+
+
+def test_scales_without_a_whole_factor_are_refused():
+    with pytest.raises(HwflowError, match="differs between classes"):
+        comparable(np.asarray([1.0, 1.5]), np.zeros(2))
+
+
+@pytest.mark.parametrize("scale", [0.125, 2.0 ** -np.arange(3.0, 8.0), -0.125])
+def test_a_last_layer_with_a_bias_of_floats_lowers_to_the_same_classes(finn, tmp_path, scale):
+    random = np.random.default_rng(1)
+    file = File(1, 6)
+    x = file.quant("input", 0.25, 3.0)
+    weights = file.weights(6, 5, scale=np.abs(scale))
+    x = file.add("Gemm", x, weights, random.normal(0, 0.5, 5))
+    x = file.add("Mul", x, -1.0) if np.any(np.asarray(scale) < 0) else x
+    path = saved(file.model(x, 1, 5), tmp_path)
+    normal = import_model(path, ImportedModel(qonnx=path.name)).normal.model
+    lowered = lower(saved(normal, tmp_path, "normal.onnx"), None, Hardware(), load_board("pynq-z2"))
+    trace = Reference(normal).run(random.uniform(-1, 1, (500, 6)))
+    codes = next(iter(trace.codes.values()))
+    labels = Emulator(lowered.model).run(codes).reshape(-1)
+    assert np.array_equal(labels, trace.logits.argmax(axis=1))
+    assert len(np.unique(labels)) > 2
