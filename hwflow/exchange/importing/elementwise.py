@@ -8,7 +8,8 @@ import numpy as np
 from onnx import TensorProto
 
 from hwflow.exchange.importing.graph import Affine, Tensor
-from hwflow.exchange.importing.normal import Codes, Head, Node, Translator, Value
+from hwflow.exchange.importing.nodes import Codes, Head, Node, Value
+from hwflow.exchange.importing.normal import Translator
 from hwflow.exchange.importing.quantizers import clip_codes, clip_ends
 from hwflow.exchange.values import Quantized
 

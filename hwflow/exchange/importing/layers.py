@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from hwflow.exchange.importing.constants import narrowest
 from hwflow.exchange.importing.graph import Tensor
-from hwflow.exchange.importing.normal import Node, Translator, Value
+from hwflow.exchange.importing.nodes import Node, Value
+from hwflow.exchange.importing.normal import Translator
 from hwflow.exchange.importing.windows import explicit_pads, made_sizes, numbers
 from hwflow.exchange.values import Quantized
 

@@ -25,8 +25,17 @@ from numpy.typing import NDArray
 from hwflow.errors import RequestError
 from hwflow.exchange.importing.constants import Constants, narrowest
 from hwflow.exchange.importing.graph import Affine, Graph, Tensor, inverse
+from hwflow.exchange.importing.nodes import (
+    Codes,
+    Head,
+    Node,
+    Value,
+    input_axes,
+    read_node,
+    smallest_quantizer,
+)
 from hwflow.exchange.importing.reading import QONNX_DOMAIN, QONNX_OPERATIONS, opset
-from hwflow.exchange.values import Quantized, quantizer_range
+from hwflow.exchange.values import Quantized
 
 # The widest activations and weights that hardware takes.
 MOST_BITS = 8
@@ -34,58 +43,6 @@ MOST_BITS = 8
 QUANTIZING = QONNX_OPERATIONS | {"QuantizeLinear", "DequantizeLinear"}
 # Operations behind the logits that leave their order as it is, or name the greatest.
 HEADS = frozenset({"Softmax", "LogSoftmax", "ArgMax"})
-
-
-@dataclass(frozen=True)
-class Node:
-    """A node of the file: its name for messages, operands and attributes."""
-
-    proto: onnx.NodeProto
-    name: str
-    attributes: dict[str, Any]
-
-    @property
-    def kind(self) -> str:
-        """The operation."""
-        return self.proto.op_type
-
-    @property
-    def inputs(self) -> list[str]:
-        """Names of the operands; empty where one is left out."""
-        return list(self.proto.input)
-
-    def refusal(self, what: str, hint: str) -> RequestError:
-        """An error of this node."""
-        return RequestError(f"{self.name}: {what}", hint=hint)
-
-
-@dataclass(frozen=True)
-class Codes:
-    """The integers between QuantizeLinear and DequantizeLinear.
-
-    Attributes:
-        tensor: what is quantized.
-        scale: to broadcast against the file's tensor.
-        zero: the zero point.
-        low, high: range of the integers.
-    """
-
-    tensor: Tensor
-    scale: NDArray[Any]
-    zero: int
-    low: int
-    high: int
-
-
-@dataclass(frozen=True)
-class Head:
-    """What a file does behind its logits."""
-
-    kind: str
-    logits: Tensor
-
-
-Value = Tensor | Codes | Head
 
 
 @dataclass(frozen=True)
@@ -133,7 +90,7 @@ class Translator:
         self.reach: tuple[float, float] | None = None
         self.constants = Constants(model, opset(model))
         name = model.graph.input[0].name
-        axes = _input_axes(model, len(sample) + 1)
+        axes = input_axes(model, len(sample) + 1)
         shape = (1, *(sample[axis - 1] for axis in inverse(axes)[1:]))
         version = next(o.version for o in model.opset_import if o.domain == QONNX_DOMAIN)
         self.graph = Graph(name, shape, version)
@@ -151,7 +108,7 @@ class Translator:
         """
         from hwflow.exchange.importing.operations import OPERATIONS
 
-        nodes = [_node(proto, number) for number, proto in enumerate(self.file.graph.node)]
+        nodes = [read_node(proto, number) for number, proto in enumerate(self.file.graph.node)]
         self._check_known(nodes, OPERATIONS)
         for node in nodes:
             if all(name in self.constants for name in node.inputs):
@@ -436,47 +393,3 @@ class Translator:
         if not self.graph.nodes:
             raise RequestError("the model holds no layers", hint="export a trained network")
         return Normal(self.graph.model(made), self.axes, head, self.reach)
-
-
-def smallest_quantizer(low: int, high: int) -> tuple[int, bool, bool, bool]:
-    """The quantizer of fewest bits whose range holds [low, high].
-
-    Returns:
-        Bits, whether signed, whether narrow, and whether the range is just that.
-    """
-    signed = low < 0
-    bits = 1 + int(signed)
-    while True:
-        for narrow in (True, False):
-            lowest, highest = quantizer_range(bits, signed, narrow)
-            if lowest <= low and high <= highest and not (bits == 1 and narrow):
-                return bits, signed, narrow, (lowest, highest) == (low, high)
-        bits += 1
-
-
-def _node(proto: onnx.NodeProto, number: int) -> Node:
-    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
-    name = proto.name or (proto.output[0] if proto.output else "") or f"{proto.op_type}{number}"
-    return Node(proto, name, attributes)
-
-
-def _input_axes(model: onnx.ModelProto, rank: int) -> tuple[int, ...]:
-    """How the file's input lies against channels first: it has channels last if it is transposed
-    to channels first in front of the first layer."""
-    same = tuple(range(rank))
-    if rank < 3:
-        return same
-    name = model.graph.input[0].name
-    to_first = (0, rank - 1, *range(1, rank - 1))
-    passing = {"Quant", "IntQuant", "BipolarQuant", "QuantizeLinear", "DequantizeLinear", "Clip"}
-    passing |= {"Add", "Sub", "Mul", "Div", "Cast", "Identity", "Dropout", "Pad"}
-    for node in model.graph.node:
-        if name not in node.input:
-            continue
-        if node.op_type == "Transpose":
-            perm = next((tuple(a.ints) for a in node.attribute if a.name == "perm"), ())
-            return inverse(to_first) if perm == to_first else same
-        if node.op_type not in passing:
-            return same
-        name = node.output[0]
-    return same

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hwflow.exchange.importing import elementwise, layers, pools, quantizers, shapes
-from hwflow.exchange.importing.normal import HEADS, Node, Translator, Value
+from hwflow.exchange.importing.nodes import Node, Value
+from hwflow.exchange.importing.normal import HEADS, Translator
 
 OPERATIONS: dict[str, Callable[[Translator, Node], Value]] = {
     "Quant": quantizers.quant,

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from hwflow.exchange.importing.graph import Tensor
-from hwflow.exchange.importing.normal import Node, Translator, Value
+from hwflow.exchange.importing.nodes import Node, Value
+from hwflow.exchange.importing.normal import Translator
 from hwflow.exchange.importing.windows import explicit_pads, made_sizes, numbers
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from hwflow.exchange.importing.constants import along_axis, bit_width, check_scale, single
 from hwflow.exchange.importing.graph import Tensor
-from hwflow.exchange.importing.normal import Codes, Node, Translator, Value
+from hwflow.exchange.importing.nodes import Codes, Node, Value
+from hwflow.exchange.importing.normal import Translator
 from hwflow.exchange.values import quantizer_range
 
 MODES = ("ROUND", "HALF_EVEN", "FLOOR", "CEIL")

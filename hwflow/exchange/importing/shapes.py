@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from hwflow.exchange.importing.graph import Tensor
-from hwflow.exchange.importing.normal import Node, Translator, Value
+from hwflow.exchange.importing.nodes import Node, Value
+from hwflow.exchange.importing.normal import Translator
 
 
 def transpose(t: Translator, node: Node) -> Value:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hwflow.exchange.importing.normal import Node
+from hwflow.exchange.importing.nodes import Node
 
 
 def numbers(node: Node, name: str, images: int) -> list[int]:
