@@ -42,6 +42,9 @@ class WidenBipolar(Transformation):
         for node in model.graph.node:
             if node.op_type in {"MVAU", "VVAU"}:
                 self._widen_weights(model, node)
+            elif node.op_type == "FMPadding" and node.input[0] in wide:
+                # FINN's layer can't even say that it pads binary numbers.
+                getCustomOp(node).set_nodeattr("inputDataType", NUMBER.name)
         return model.transform(InferDataTypes()), False
 
     @staticmethod

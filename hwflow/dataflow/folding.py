@@ -125,7 +125,7 @@ def _fold_product(model: ModelWrapper, node: onnx.NodeProto, cycles: int) -> Non
     channels = windows.get_nodeattr("IFMChannels")
     if _is_fast(windows, channels, cycles, parallel=False):
         choice = _choose(layer, cycles, lambda simd: channels % simd == 0)
-        simd = _fast_simd(windows, math.gcd(choice.simd, channels), cycles)
+        simd = _fast_simd(windows, choice.simd, cycles)
     else:
         if not _is_fast(windows, channels, cycles, parallel=True):
             raise _too_slow(windows.onnx_node.name, cycles)
@@ -154,16 +154,20 @@ def _choose(layer: Any, cycles: int, suits: Callable[[int], bool]) -> Folding:
 
 def _is_fast(windows: Any, simd: int, cycles: int, *, parallel: bool) -> bool:
     _set(windows, SIMD=simd, parallel_window=int(parallel))
-    return bool(windows.get_exp_cycles() <= cycles)
+    return node_cycles(windows) <= cycles
 
 
-def _fast_simd(windows: Any, least: int, cycles: int) -> int:
-    """Channels that windows, not parallel, move at a time: at least as many as are read."""
+def _fast_simd(windows: Any, read: int, cycles: int) -> int:
+    """Channels that windows, not parallel, move at a time: as many as are read, where that can be;
+    else, for there is a converter anyway, the fewest that are fast enough."""
     channels = windows.get_nodeattr("IFMChannels")
-    for simd in divisors(channels):
-        if simd % least == 0 and _is_fast(windows, simd, cycles, parallel=False):
+    choices = [n for n in divisors(channels) if n % read == 0] if channels % read == 0 else []
+    choices += [n for n in divisors(channels) if _matches(n, read)]
+    for simd in choices:
+        if _is_fast(windows, simd, cycles, parallel=False):
             return simd
-    raise _too_slow(windows.onnx_node.name, cycles)
+    _is_fast(windows, channels, cycles, parallel=False)
+    return int(channels)
 
 
 def _fold_padding(padding: Any, simd: int, cycles: int) -> None:
@@ -178,22 +182,33 @@ def _fold_padding(padding: Any, simd: int, cycles: int) -> None:
 def _fold_depthwise(model: ModelWrapper, node: onnx.NodeProto, cycles: int) -> None:
     """Fold a depthwise layer or a pool and its windows, which move as many channels."""
     layer, windows = getCustomOp(node), _before(model, node, WINDOWS)
-    channels = layer.get_nodeattr("Channels")
-    if base_op(node) == "VVAU":
-        layer.set_nodeattr("SIMD", 1)
-    for pe in divisors(channels):
-        layer.set_nodeattr("PE", pe)
-        slow = layer.get_exp_cycles() > cycles
-        if not slow and (windows is None or _is_fast(windows, pe, cycles, parallel=False)):
-            break
-    else:
+    _fold_kernel(layer, 1)
+    if not _fold_channels(layer, windows, cycles, parallel=False):
         if base_op(node) != "VVAU" or windows is None:
             raise _too_slow(node.name, cycles)
-        if not _is_fast(windows, channels, cycles, parallel=True):
-            raise _too_slow(windows.onnx_node.name, cycles)
-        _least(layer, "SIMD", divisors(math.prod(layer.get_nodeattr("Kernel"))), cycles)
+        # All taps at a time: windows in part would come in another order.
+        _fold_kernel(layer, math.prod(layer.get_nodeattr("Kernel")))
+        if not _fold_channels(layer, windows, cycles, parallel=True):
+            raise _too_slow(node.name, cycles)
     source = node if windows is None else windows.onnx_node
     _fold_padding(_before(model, source, "FMPadding"), layer.get_nodeattr("PE"), cycles)
+
+
+def _fold_kernel(layer: Any, taps: int) -> None:
+    """Taps that a depthwise layer multiplies at a time; a pool takes one."""
+    if base_op(layer.onnx_node) == "VVAU":
+        layer.set_nodeattr("SIMD", taps)
+
+
+def _fold_channels(layer: Any, windows: Any, cycles: int, *, parallel: bool) -> bool:
+    """Give a layer and its windows the fewest channels that meet the bound, if any do."""
+    for pe in divisors(layer.get_nodeattr("Channels")):
+        layer.set_nodeattr("PE", pe)
+        if layer.get_exp_cycles() > cycles:
+            continue
+        if windows is None or _is_fast(windows, pe, cycles, parallel=parallel):
+            return True
+    return False
 
 
 def _set(layer: Any, **attributes: int) -> None:

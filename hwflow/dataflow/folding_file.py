@@ -73,6 +73,8 @@ def _given(source: Source, node: onnx.NodeProto) -> dict[str, int]:
 def _choices(node: onnx.NodeProto) -> dict[str, tuple[int, ...]]:
     sizes = sizes_of(getCustomOp(node), base_op(node))
     choices = {key: divisors(size) for key, size in sizes.items()}
+    if base_op(node) == "VVAU":
+        choices["simd"] = tuple(sorted({1, sizes["simd"]}))  # One tap at a time, or all.
     return {**choices, PARALLEL: (0, 1)} if base_op(node) == WINDOWS else choices
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -100,12 +101,12 @@ def concatenation(
     def function(n: Integers) -> Value:
         parts: list[Any] = [
             wire.function(n[:, start:end])
-            for wire, start, end in zip(wires, places, places[1:], strict=True)
+            for wire, (start, end) in zip(wires, pairwise(places), strict=True)
         ]
         return evaluate(node, parts)
 
     orders = [np.arange(len(w.low)) if w.order is None else w.order for w in wires]
-    order = np.concatenate([o + start for o, start in zip(orders, places, strict=False)])
+    order = np.concatenate([o + start for o, start in zip(orders, places[:-1], strict=True)])
     return Wire(
         graph.concat([wire.name for wire in wires], image=image, name=node.name),
         shape,

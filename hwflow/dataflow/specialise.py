@@ -64,15 +64,10 @@ class SpecialiseToRtl(Transformation):
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Specialise every node that is not specialised yet."""
-        from finn.custom_op.fpgadataflow import rtl
-
         for node in model.graph.node:
             if node.domain == RTL:
                 continue
-            implementation = self._implementation(model, node)
-            if implementation not in rtl.custom_op:
-                continue  # TODO: until its kernel is there.
-            node.op_type = implementation
+            node.op_type = self._implementation(model, node)
             node.domain = RTL
             getCustomOp(node).set_nodeattr("exec_mode", "cppsim")
         return model, False

@@ -59,9 +59,15 @@ class MinimizeThresholds(Transformation):
     """Give thresholds as many bits as their values need; to be run when their inputs are typed."""
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
-        """Set the type of every layer's thresholds, as FINN does it."""
+        """Set the type of every layer's thresholds, as FINN does it, but for thresholds of -1 and
+        0: FINN takes the least of them for a binary number."""
         for node in model.get_nodes_by_op_type("Thresholding_rtl"):
-            getCustomOp(node).minimize_weight_bit_width(model)
+            layer, thresholds = getCustomOp(node), model.get_initializer(node.input[1])
+            if thresholds.min() == -1 and thresholds.max() <= 0:
+                layer.set_nodeattr("weightDataType", "INT2")
+                model.set_tensor_datatype(node.input[1], DataType["INT2"])
+            else:
+                layer.minimize_weight_bit_width(model)
         return model, False
 
 

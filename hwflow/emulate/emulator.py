@@ -111,7 +111,7 @@ class Emulator:
             for start in range(0, len(frames), self.batch):
                 batch = np.ascontiguousarray(frames[start : start + self.batch], np.float32)
                 values = {self.input: torch.from_numpy(batch)}
-                kept = {}
+                kept: dict[str, torch.Tensor] = {}
                 for step, last in steps:
                     made = step.layer(*(values[name] for name in step.inputs))
                     values.update(dict.fromkeys(step.outputs, made))
@@ -146,7 +146,11 @@ def _windows_before(model: ModelWrapper, node: Any) -> Any:
     before = model.find_producer(node.input[0])
     while before is not None and base_op(before) in TRANSPARENT - {"DuplicateStreams"}:
         before = model.find_producer(before.input[0])
-    return before if before is not None and base_op(before) == WINDOWS else None
+    if before is None or base_op(before) != WINDOWS:
+        return None
+    # A linear layer may read a whole image of windows of one pixel.
+    whole = base_op(node) == "MVAU" and getCustomOp(node).get_nodeattr("MW")
+    return before if whole in (False, model.get_tensor_shape(before.output[0])[-1]) else None
 
 
 def _stream_orders(model: ModelWrapper) -> Iterator[tuple[str, NDArray[np.int64]]]:
