@@ -16,6 +16,9 @@ def summary(report: Report) -> RenderableType:
         _stages(report),
         Text("*estimated: the linear layers, folded for the recipe's frames a second", "dim"),
     ]
+    parts += [
+        Text.assemble((f"{s.kind:<11}", "dim"), left) for s in report.stages if (left := s.left)
+    ]
     if any(stage.seeds for stage in report.stages):
         parts.append(_seeds(report))
     if report.hardware is not None:

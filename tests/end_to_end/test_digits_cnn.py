@@ -27,6 +27,10 @@ def test_a_quarter_of_the_operations_costs_less_than_a_point_and_a_half(report):
     assert decompose["macs"] < distill["macs"] == prune["macs"] < train["macs"]
     assert quantize["weight_bits"] < decompose["weight_bits"] / 7
     assert quantize["metric"]["value"] >= train["metric"]["value"] - 0.015
+    kept = prune["kept"]
+    assert (kept["of"], kept["budget"]) == ("macs", 0.4)
+    assert kept["share"] == pytest.approx(prune["macs"] / train["macs"], abs=1e-6)
+    assert 0 < prune["density"] < kept["share"] <= 0.4
     for stage in report["stages"]:
         assert stage["estimate"]["cycles"] <= 10_000  # 10,000 frames/s at 100 MHz
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from dataclasses import dataclass
 
@@ -12,9 +11,10 @@ from torch import nn
 from hwflow.compress.decompose.cost import LAYERS
 from hwflow.compress.decompose.kernel import Dimensions
 from hwflow.compress.decompose.methods import methods_for
+from hwflow.compress.patterns import matched
 from hwflow.errors import RequestError
 from hwflow.recipe.decompose import Decompose, Factorization, GivenRanks
-from hwflow.yaml_source import nearest
+from hwflow.recipe.pattern import matches
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d
 
@@ -71,16 +71,12 @@ def find_candidates(
 
 def _check_patterns(names: list[str], settings: Decompose) -> None:
     for number, policy in enumerate(settings.policies):
-        if not any(re.fullmatch(policy.layers, name) for name in names):
-            raise RequestError(
-                f"decompose: policies.{number}.layers: {policy.layers!r} matches no layer",
-                hint=nearest(policy.layers, names),
-            )
+        matched(policy.layers, names, f"decompose: policies.{number}.layers")
 
 
 def _policy(name: str, settings: Decompose) -> Factorization:
     for policy in settings.policies:
-        if re.fullmatch(policy.layers, name):
+        if matches(policy.layers, name):
             return policy
     return settings
 

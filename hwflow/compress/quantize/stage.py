@@ -37,7 +37,7 @@ _OURS = (
     "scale",
     "accumulator_bits",
     "learned_bits",
-    "layers",
+    "policies",
 )
 LISTED = 5
 

@@ -171,7 +171,7 @@ def test_a_pattern_that_matches_no_layer_offers_the_nearest():
     text = wrong(model, policies=[{"layers": "clasifier", "method": "svd"}])
     assert "policies.0.layers: 'clasifier' matches no layer" in text
     assert "did you mean 'classifier'?" in text
-    text = wrong(model, policies=[{"layers": "features"}])
+    text = wrong(model, policies=[{"layers": "feature"}])
     assert "features.0" in text
 
 
@@ -239,7 +239,7 @@ def test_a_network_with_nothing_to_decompose_is_refused(make, says):
         ({"error": 0.1, "method": "svd", "ranks": {"by": "vbmf"}}, "error is read only where"),
         ({"error": 1.0}, "less than 1"),
         ({"method": "none", "cost": "lut"}, "method none reads no"),
-        ({"policies": [{"layers": "("}]}, "no regular expression"),
+        ({"policies": [{"layers": "("}]}, "not a regular expression"),
         ({"unit": 0}, "greater than or equal to 1"),
     ],
 )
