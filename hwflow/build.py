@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwflow.artifacts import write_whole
 from hwflow.board import Board, Resources
-from hwflow.errors import HwflowError
+from hwflow.errors import HwflowError, within
 from hwflow.pipeline import ENDS, Context, Event, Pipeline, Step
 from hwflow.recipe import Quantize, Recipe
 from hwflow.recipe_file import LoadedRecipe
@@ -187,12 +187,15 @@ class Build:
         from hwflow.costs import recipe_target
 
         recipe = self.recipe
-        for settings in recipe.stages:
-            stage: Any = STAGES[settings.kind]
-            stage.check(model, settings, data.shape)
         named = list(zip(recipe.stage_names, recipe.stages, strict=True))
+        expected = model
+        for name, settings in named:
+            stage: Any = STAGES[settings.kind]
+            with within(name):
+                stage.check(expected, settings, data.shape)
+            expected = stage.expected(expected, settings)
         check_teachers(named, model, data, self.loaded.base)
-        check_pruning(recipe.stages, model, data.shape, recipe_target(recipe, self.board))
+        check_pruning(named, model, data.shape, recipe_target(recipe, self.board))
         if any(isinstance(stage, Quantize) for stage in self.recipe.stages):
             from hwflow.simulate.compile import check_compiler
 

@@ -60,7 +60,7 @@ def find_candidates(
     if not candidates:
         listed = "; ".join(f"{name}: {reason}" for name, reason in left.items())
         raise RequestError(
-            f"decompose: no layer can be decomposed: {listed or 'there is no linear layer'}",
+            f"no layer can be decomposed: {listed or 'there is no linear layer'}",
             hint="Linear, Conv1d and Conv2d without groups can; see `method` and `policies`",
         )
     _check_unit(candidates, settings.unit)
@@ -71,7 +71,7 @@ def find_candidates(
 
 def _check_patterns(names: list[str], settings: Decompose) -> None:
     for number, policy in enumerate(settings.policies):
-        matched(policy.layers, names, f"decompose: policies.{number}.layers")
+        matched(policy.layers, names, f"policies.{number}.layers")
 
 
 def _policy(name: str, settings: Decompose) -> Factorization:
@@ -108,7 +108,7 @@ def _check_unit(candidates: list[Candidate], unit: int) -> None:
     if not any(count % unit == 0 for count in channels):
         listed = ", ".join(map(str, sorted(channels)))
         raise RequestError(
-            f"decompose: unit {unit} divides no layer's channels ({listed})",
+            f"unit {unit} divides no layer's channels ({listed})",
             hint=f"take a divisor of some of them, such as {_greatest_divisor(channels)}",
         )
 
@@ -129,7 +129,7 @@ def _check_ranks(candidate: Candidate) -> None:
         if any(rank > limit for rank, limit in zip(ranks, limits, strict=True)):
             most = ", ".join(map(str, limits))
             raise RequestError(
-                f"decompose: {candidate.name}: rank {', '.join(map(str, ranks))} is above what"
+                f"{candidate.name}: rank {', '.join(map(str, ranks))} is above what"
                 f" {size.inputs} input and {size.outputs} output channels allow {method.name}:"
                 f" {most}",
                 hint="lower the rank, or give this layer an entry of its own in `policies`",

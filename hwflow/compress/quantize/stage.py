@@ -71,6 +71,10 @@ class QuantizeStage:
             assert isinstance(traced, fx.GraphModule)
             _refuse([str(v) for v in violations(traced, shape)])
 
+    def expected(self, model: nn.Module, settings: Quantize) -> nn.Module:
+        """The network itself: no stage comes after."""
+        return model
+
     def run(self, model: nn.Module, settings: Quantize, context: StageContext) -> StageOutcome:
         """Quantize, calibrate, train, and measure on validation and test."""
         post_training = settings.post_training

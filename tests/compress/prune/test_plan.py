@@ -198,15 +198,15 @@ def test_zeros_are_not_trained_away_by_pruning_once_more():
     ],
 )
 def test_what_does_not_fit_is_refused_before_training(changes, says):
-    stages = [Train(kind="train"), prune(**changes)]
+    stages = [("01-train", Train(kind="train")), ("02-prune", prune(**changes))]
     with pytest.raises(RequestError) as caught:
         check_pruning(stages, Net(), SHAPE, Target())
-    for words in says:
+    for words in ("02-prune: ", *says):
         assert words in str(caught.value)
 
 
 def test_layers_that_an_earlier_stage_changes_are_checked_when_the_stage_starts():
-    stages = [Decompose(kind="decompose"), prune(skip=["conv1.core"])]
+    stages = [("a", Decompose(kind="decompose")), ("b", prune(skip=["conv1.core"]))]
     check_pruning(stages, Net(), SHAPE, Target())
 
 
