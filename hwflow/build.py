@@ -181,12 +181,18 @@ class Build:
             HwflowError: a stage can't take the network, a teacher can't be had, the folding can't
                 be had, or there is no compiler for the simulation.
         """
+        import torch
+
         from hwflow.compress import STAGES
         from hwflow.compress.distillation import check_teachers
         from hwflow.compress.prune import check_pruning
         from hwflow.costs import recipe_target
+        from hwflow.networks.libraries import Sequence
 
         recipe = self.recipe
+        if isinstance(model, Sequence):
+            for split in (data.train, data.validation, data.test):
+                model.check_samples(torch.from_numpy(data.floats(split)))
         named = list(zip(recipe.stage_names, recipe.stages, strict=True))
         expected = model
         for name, settings in named:
