@@ -350,7 +350,7 @@ class Attentive(nn.Module):
 @pytest.mark.parametrize("granularity", ["element", "n_of_m"])
 def test_projections_in_attention_get_zeros_too(data, tmp_path, granularity):
     torch.manual_seed(0)
-    settings = {"granularity": granularity, "freeze": ["norm"]}
+    settings = {"granularity": granularity, "freeze": ["norm."]}
     outcome = prune(Attentive(), data, tmp_path, epochs=2, fill_epochs=1, **settings)
     attention = outcome.model.attention
     for weight in (attention.in_proj_weight, attention.out_proj.weight):
