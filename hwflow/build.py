@@ -36,7 +36,12 @@ AGREEMENT_SAMPLES = 256
 NETLIST_FRAMES = 20
 # A board that FINN's estimates exceed by this factor is not worth hours of synthesis.
 HOPELESS = 2.0
-REFERENCE = ("exchange/reference", "exchange/images", "exchange/values")
+REFERENCE = (
+    "exchange/averages",
+    "exchange/images",
+    "exchange/reference",
+    "exchange/values",
+)
 LOWERING = ("finn-plus", "qonnx", "onnx")
 
 
@@ -287,9 +292,9 @@ class Build:
         prepare_finn()
         data = self.data()
         network = Reference(context.folders["export"] / "model.qonnx.onnx")
-        frames = accelerator_input(data, data.validation.inputs[:FRAMES], network)
         clock = clock_mhz(self.recipe.hardware, self.board)
         model = ModelWrapper(str(context.folders["dataflow"] / "folded.onnx"))
+        frames = accelerator_input(data, data.validation.inputs[:FRAMES], network, model)
         context.note("simulating to size FIFOs")
         sized = size_fifos(model, frames, self.board.part, clock, context.cache / "simulate")
         generate(sized.model, folder, self.board.part, clock)
@@ -334,6 +339,8 @@ class Build:
         return facts
 
     def _netlist(self, folder: Path, context: Context) -> dict[str, Any]:
+        from qonnx.core.modelwrapper import ModelWrapper
+
         from hwflow.exchange import Reference
         from hwflow.simulate import Simulator
         from hwflow.synth.netlist import why_not_simulated, write_netlist
@@ -346,7 +353,8 @@ class Build:
         write_netlist(rtl, folder, self.board, context.cache / "synth")
         data = self.data()
         network = Reference(context.folders["export"] / "model.qonnx.onnx")
-        codes = accelerator_input(data, data.test.inputs[:NETLIST_FRAMES], network)
+        model = ModelWrapper(str(context.folders["rtl"] / "hardware.onnx"))
+        codes = accelerator_input(data, data.test.inputs[:NETLIST_FRAMES], network, model)
         context.note("compiling the netlist's simulation")
         netlist = Simulator(folder, cache, optimise=False)
         return compare_netlist(Simulator(rtl, cache), netlist, codes, self.recipe.seed)

@@ -234,7 +234,7 @@ def _verify(
         settings = settings.model_copy(update={"rtl_frames": samples})
     if waveform is not None:
         note("recording the waveform")
-        record(Simulator(rtl, cache, trace=True), data, export, waveform)
+        record(Simulator(rtl, cache, trace=True), data, export, rtl, waveform)
     return verify(
         data,
         export=export,

@@ -15,12 +15,15 @@ from hwflow.data import Dataset
 from hwflow.dataflow.finn_setup import prepare_finn
 from hwflow.emulate import Emulator
 from hwflow.exchange import Reference
+from hwflow.exchange.reference import Trace
 from hwflow.recipe import Stall, Verify
 from hwflow.simulate import SimulationResult, Simulator, Waveform
 
 Codes = NDArray[np.int64]
 # Values of a differing layer that a message shows.
 SHOWN = 6
+# Samples that software and emulator compute at a time: their activations are kept.
+SAMPLES = 500
 
 
 @dataclass(frozen=True)
@@ -62,16 +65,40 @@ class RtlExecution:
     result: SimulationResult = field(repr=False)
 
 
-def accelerator_input(data: Dataset, inputs: NDArray[Any], network: Reference) -> Codes:
-    """The integers that the accelerator takes for inputs of a data set, (N, elements).
+def accelerator_input(
+    data: Dataset, inputs: NDArray[Any], network: Reference, model: ModelWrapper
+) -> Codes:
+    """The integers that the accelerator takes for inputs of a data set, (N, elements), in the order
+    in which it takes them.
 
     Integer data go in as they are. Real-valued data are quantized by the host, as the network's
     first quantizer does it.
+
+    Args:
+        data: the data set.
+        inputs: some of it, (N, *shape).
+        network: the quantized network.
+        model: the hardware graph.
     """
-    if data.encoding is not None:
-        return inputs.reshape(len(inputs), -1).astype(np.int64)
-    first = next(iter(network.run(inputs[:1]).codes))
-    return network.run(inputs).codes[first].reshape(len(inputs), -1)
+    codes = inputs
+    if data.encoding is None:
+        first = next(iter(network.run(inputs[:1]).codes))
+        codes = network.run(inputs).codes[first]
+    return hardware_order(codes.astype(np.int64), model.get_tensor_shape(model.graph.input[0].name))
+
+
+def hardware_order(codes: Codes, shape: Sequence[int]) -> Codes:
+    """Integers of a tensor of the network, as the hardware's tensor has them, (N, elements).
+
+    Args:
+        codes: (N, C, H, W), (N, C, L) or (N, F).
+        shape: of the hardware's tensor: of an image (1, H, W, C), channels last, whether or not
+            the network has flattened it.
+    """
+    if len(shape) == 4:
+        images = codes.reshape(len(codes), shape[3], shape[1], shape[2])
+        codes = np.moveaxis(images, 1, -1)
+    return codes.reshape(len(codes), -1)
 
 
 def verify_emulator(
@@ -90,28 +117,51 @@ def verify_emulator(
         What the software and what the emulator did; a mismatch is a sample whose class differs
         or any of whose quantized activations does.
     """
-    test = data.test
-    trace = network.run(data.floats(test, np.float64))
-    codes = accelerator_input(data, test.inputs, network)
-    layers = Emulator(model).run_layers(codes) | {model.graph.input[0].name: codes}
-    labels = trace.logits.argmax(axis=1)[:, None]
-    pairs = [
-        (tensor, trace.codes[name].reshape(len(test), -1), layers[tensor])
-        for name, tensor in quantizers.items()
-    ]
-    pairs.append(("label", labels, layers[model.graph.output[0].name]))
-    names = {node.output[0]: node.name for node in model.graph.node}
-    difference = first_difference([(names.get(t, t), e, g) for t, e, g in pairs])
-    emulated = layers[model.graph.output[0].name][:, 0]
+    emulator = Emulator(model)
+    expected, emulated, mismatches = [], [], 0
+    difference: Difference | None = None
+    for start in range(0, len(data.test), SAMPLES):
+        test = data.test.part(start, start + SAMPLES)
+        trace = network.run(data.floats(test, np.float64))
+        codes = accelerator_input(data, test.inputs, network, model)
+        pairs = _layers(model, quantizers, trace, emulator, codes)
+        mismatches += _mismatches(pairs)
+        difference = difference or first_difference(pairs, start)
+        expected.append(pairs[-1][1][:, 0])
+        emulated.append(pairs[-1][2][:, 0])
+    labels = data.test.labels
     return (
-        Execution(len(test), float(np.mean(labels[:, 0] == test.labels))),
+        Execution(len(labels), float(np.mean(np.concatenate(expected) == labels))),
         Execution(
-            len(test),
-            float(np.mean(emulated == test.labels)),
-            _mismatches(pairs),
+            len(labels),
+            float(np.mean(np.concatenate(emulated) == labels)),
+            mismatches,
             difference,
         ),
     )
+
+
+def _layers(
+    model: ModelWrapper,
+    quantizers: dict[str, str],
+    trace: Trace,
+    emulator: Emulator,
+    codes: Codes,
+) -> list[tuple[str, Codes, Codes]]:
+    """What the network's quantizers, and then its classes, are in software and in the emulator:
+    the layer and both, in order of computation."""
+    tensors = [tensor for tensor in quantizers.values() if tensor != emulator.input]
+    got = emulator.run_layers(codes, [*tensors, emulator.output]) | {emulator.input: codes}
+    names = {tensor: node.name for node in model.graph.node for tensor in node.output}
+    pairs = [
+        (
+            names.get(tensor, tensor),
+            hardware_order(trace.codes[name], model.get_tensor_shape(tensor)),
+            got[tensor],
+        )
+        for name, tensor in quantizers.items()
+    ]
+    return [*pairs, ("label", trace.logits.argmax(axis=1)[:, None], got[emulator.output])]
 
 
 def _mismatches(layers: Sequence[tuple[str, Codes, Codes]]) -> int:
@@ -120,15 +170,25 @@ def _mismatches(layers: Sequence[tuple[str, Codes, Codes]]) -> int:
     return int(np.any(differing, axis=0).sum())
 
 
-def first_difference(layers: Sequence[tuple[str, Codes, Codes]]) -> Difference | None:
-    """The first sample that differs in the first layer (in order of computation) that does."""
+def first_difference(
+    layers: Sequence[tuple[str, Codes, Codes]], start: int = 0
+) -> Difference | None:
+    """The first sample that differs in the first layer (in order of computation) that does.
+
+    Args:
+        layers: name, expected and found integers of each.
+        start: number of the first sample.
+    """
     for name, expected, got in layers:
         wrong = np.flatnonzero(np.any(expected != got, axis=1))
         if len(wrong):
             sample = int(wrong[0])
             places = np.flatnonzero(expected[sample] != got[sample])[:SHOWN]
             return Difference(
-                name, sample, expected[sample, places].tolist(), got[sample, places].tolist()
+                name,
+                start + sample,
+                expected[sample, places].tolist(),
+                got[sample, places].tolist(),
             )
     return None
 
@@ -151,17 +211,14 @@ def verify_rtl(
         stalls: patterns to simulate one after the other.
         seed: of the stalls.
     """
-    emulator = Emulator(model)
-    tensors = {name: tensor for name, tensor, _ in emulator.layers}
-    layers = emulator.run_layers(codes)
+    layers = Emulator(model).run_streams(codes)
     streams = [s for s in simulator.design.streams if s.producer != "s_axis"]
     capture = [stream.name for stream in streams]
     executions = []
     for number, stall in enumerate(stalls):
         result = simulator.run(codes, stall=stall, seed=seed + number, capture=capture)
         pairs = [
-            (s.producer, layers[tensors[s.producer]], result.captured[s.name][: len(codes)])
-            for s in streams
+            (s.producer, layers[s.tensor], result.captured[s.name][: len(codes)]) for s in streams
         ]
         executions.append(
             RtlExecution(
@@ -214,7 +271,7 @@ def verify(
     if simulator is None:
         return facts
     count = len(data.test) if settings.rtl_frames == "all" else settings.rtl_frames
-    codes = accelerator_input(data, data.test.inputs[:count], network)
+    codes = accelerator_input(data, data.test.inputs[:count], network, model)
     note(f"RTL on {len(codes)} frames under {len(settings.stalls)} stall patterns")
     labels = data.test.labels[:count]
     executions = verify_rtl(simulator, model, codes, labels, settings.stalls, seed)
@@ -242,19 +299,24 @@ def _performance(result: SimulationResult, simulator: Simulator) -> dict[str, An
     }
 
 
-def record(simulator: Simulator, data: Dataset, export: Path, waveform: Waveform) -> None:
+def record(
+    simulator: Simulator, data: Dataset, export: Path, rtl: Path, waveform: Waveform
+) -> None:
     """Simulate as many test frames as a waveform's window needs, and record it.
 
     Args:
         simulator: made with `trace`.
         data: whose test split is run.
         export: folder with model.qonnx.onnx.
+        rtl: RTL folder, with hardware.onnx.
         waveform: its file and window.
     """
     network = Reference(export / "model.qonnx.onnx")
     frames = 2 + (waveform.first + waveform.cycles) // simulator.design.bound_cycles
     inputs = np.resize(data.test.inputs, (frames, *data.test.inputs.shape[1:]))
-    simulator.run(accelerator_input(data, inputs, network), waveform=waveform)
+    model = ModelWrapper(str(rtl / "hardware.onnx"))
+    codes = accelerator_input(data, inputs, network, model)
+    simulator.run(codes, waveform=waveform)
 
 
 def compare_netlist(rtl: Simulator, netlist: Simulator, codes: Codes, seed: int) -> dict[str, Any]:

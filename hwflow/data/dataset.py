@@ -29,6 +29,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def part(self, start: int, end: int) -> Split:
+        """Some of the samples, in their order."""
+        return Split(self.inputs[start:end], self.labels[start:end])
+
 
 @dataclass(frozen=True)
 class Dataset:

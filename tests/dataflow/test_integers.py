@@ -3,17 +3,20 @@ import pytest
 from hypothesis import given, settings
 from qonnx.core.onnx_exec import execute_onnx
 
+from hwflow.dataflow.bipolar import WidenBipolar
 from hwflow.dataflow.integers import to_integers
+from hwflow.dataflow.specialise import SpecialiseToRtl
 from hwflow.errors import HwflowError
 from hwflow.exchange import Reference
 from tests.random_networks import LayerSpec, build_case, cases
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(case=cases())
-def test_the_integer_graph_computes_what_the_network_computes(case):
+def test_the_integer_graph_computes_what_the_network_computes(finn, case):
     network = Reference(case.model)
     model, quantizers = to_integers(network, case.code)
+    model = model.transform(WidenBipolar()).transform(SpecialiseToRtl())
     codes = case.codes(8)
     trace = network.run(case.inputs(codes))
     for index in range(len(codes)):
@@ -23,20 +26,21 @@ def test_the_integer_graph_computes_what_the_network_computes(case):
             assert np.array_equal(context[tensor][0], trace.codes[name][index]), name
 
 
-def test_an_identity_quantizer_at_the_input_leaves_no_layer():
+def test_an_identity_quantizer_at_the_input_leaves_no_layer(finn):
     layer = LayerSpec(4, 4, 4, False, False, True, False)
     case = build_case(8, [layer], 3, 5, identity=True, bias=False, seed=1)
     model, quantizers = to_integers(Reference(case.model), case.code)
-    assert model.graph.node[0].op_type == "MatMul"
+    assert model.graph.node[0].op_type == "MVAU"
     assert next(iter(quantizers.values())) == "codes"
 
 
-def test_without_a_code_the_accelerator_takes_the_first_quantizers_codes():
+def test_without_a_code_the_accelerator_takes_the_first_quantizers_codes(finn):
     layer = LayerSpec(4, 4, 4, False, False, True, False)
     case = build_case(8, [layer], 3, 5, identity=False, bias=True, seed=1)
     network = Reference(case.model)
     model, quantizers = to_integers(network, None)
-    assert model.graph.node[0].op_type == "MatMul"
+    assert model.graph.node[0].op_type == "MVAU"
+    model = model.transform(SpecialiseToRtl())
     inputs = np.random.default_rng(0).uniform(-1, 1, (16, 8))
     trace = network.run(inputs)
     first, tensor = next(iter(quantizers.items()))
@@ -47,7 +51,7 @@ def test_without_a_code_the_accelerator_takes_the_first_quantizers_codes():
         assert label == trace.logits[index].argmax()
 
 
-def test_a_last_layer_scaled_per_channel_is_refused_with_the_remedy():
+def test_a_last_layer_scaled_per_channel_is_refused_with_the_remedy(finn):
     layer = LayerSpec(4, 4, 4, True, False, True, False)
     case = build_case(8, [layer], 3, 5, identity=True, bias=False, seed=1)
     scale = next(n for n in case.model.graph.node if n.output[0] == "logits").input[1]

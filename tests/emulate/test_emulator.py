@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from qonnx.core.onnx_exec import execute_onnx
 
 from hwflow.emulate import Emulator
-from hwflow.emulate.layers import EXACT, Linear, Steps, UniformSteps
+from hwflow.emulate.layers import EXACT, Linear, Steps, TableSteps, even_steps
 from hwflow.errors import HwflowError
 from hwflow.exchange import Reference
 from tests.hardware import lowered
@@ -71,15 +72,48 @@ def test_an_accumulator_that_no_container_holds_is_refused():
         Linear(np.array([[2]]), 2**52)
 
 
-def test_step_functions_agree_whatever_way_they_are_computed():
+def ranges(channels, low, high):
+    return np.full(channels, low), np.full(channels, high)
+
+
+def counted(inputs, thresholds, base=0, factor=1):
+    return base + factor * (inputs.numpy()[..., None] >= thresholds).sum(-1)
+
+
+@pytest.mark.parametrize("count", [5, 40])
+def test_step_functions_agree_whatever_way_they_are_computed(count):
     random = np.random.default_rng(0)
-    thresholds = np.sort(random.integers(-100, 100, 40))
-    inputs = torch.arange(-128, 128).reshape(-1, 1)
-    values = np.arange(41) - 7
-    table = UniformSteps(thresholds, -128, 127, values)(inputs)
-    searched = Steps(thresholds[None], 128, -7, 1)(inputs)
-    counted = (inputs.numpy() >= thresholds).sum(1, keepdims=True) - 7
-    assert np.array_equal(table, counted)
-    assert np.array_equal(searched, counted)
-    few = Steps(thresholds[None, :5], 128, 0, 1)(inputs)
-    assert np.array_equal(few, (inputs.numpy() >= thresholds[:5]).sum(1, keepdims=True))
+    thresholds = np.sort(random.integers(-100, 100, (3, count)), axis=1)
+    inputs = torch.arange(-128, 128, dtype=torch.float32)[:, None].expand(-1, 3).contiguous()
+    wanted = counted(inputs, thresholds, -7, 2)
+    assert np.array_equal(TableSteps(thresholds, -128, 127, -7, 2)(inputs), wanted)
+    assert np.array_equal(Steps(thresholds, 128, -7, 2)(inputs), wanted)
+    assert even_steps(thresholds, *ranges(3, -128, 127), -7, 2) is None
+
+
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 2**31),
+    count=st.integers(1, 255),
+    magnitude=st.sampled_from([3, 100, 5000, 2**21]),
+)
+def test_even_steps_are_the_thresholds_at_every_integer_near_one(seed, count, magnitude):
+    random = np.random.default_rng(seed)
+    width = np.exp(random.uniform(-2, np.log(3 * magnitude), (4, 1)))
+    start = random.uniform(-magnitude, magnitude, (4, 1))
+    thresholds = np.ceil(start + width * np.arange(count)).astype(np.int64)
+    low, high = np.full(4, -magnitude), np.full(4, magnitude)
+    thresholds = np.clip(thresholds, -magnitude, magnitude + 1)
+    found = even_steps(thresholds, low, high, 0, 1)
+    if found is None:
+        assert magnitude * count > 2**20  # Floats have too few bits.
+        return
+    near = np.concatenate([thresholds - 1, thresholds, low[:, None], high[:, None]], axis=1)
+    inputs = torch.from_numpy(np.clip(near, -magnitude, magnitude).T.astype(np.float32).copy())
+    assert np.array_equal(found(inputs), counted(inputs, thresholds))
+
+
+def test_steps_that_ties_make_uneven_are_no_scale_and_offset():
+    # Half-integers rounded to even: the steps are 1 and 3 wide by turns.
+    thresholds = np.array([[1, 2, 5, 6, 9, 10, 13]])
+    assert even_steps(thresholds, *ranges(1, 0, 15), 0, 1) is None

@@ -1,4 +1,4 @@
-"""All compression stages on one convolutional network, from recipe to exported files."""
+"""All compression stages on one convolutional network, from recipe to hardware layers."""
 
 import json
 
@@ -10,7 +10,10 @@ from tests.end_to_end.command import run
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compressed")
-    return run("build", "digits-cnn-compressed", "--board", "pynq-z2", "--json", cwd=folder)
+    return run(
+        *("build", "digits-cnn-compressed", "--board", "pynq-z2", "--until", "dataflow", "--json"),
+        cwd=folder,
+    )
 
 
 @pytest.fixture
@@ -35,10 +38,9 @@ def test_a_quarter_of_the_operations_costs_less_than_a_point_and_a_half(report):
         assert stage["estimate"]["cycles"] <= 10_000  # 10,000 frames/s at 100 MHz
 
 
-def test_it_ends_after_export_and_says_why(result, report):
-    assert "does not" in report["ended"] or "no convolutions" in report["ended"]
-    assert report["hardware"] is None
+def test_its_factors_are_lowered(result, report):
+    assert report["ended"] is None
     assert report["problem"] is None
     assert report["exchange"]["qonnx_max_abs"] < 1e-4
     assert report["exchange"]["qcdq_max_abs"] < 1e-4
-    assert result.steps("ended") == ["export"]
+    assert result.steps("finished")[-2:] == ["export", "dataflow"]

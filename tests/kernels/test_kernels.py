@@ -2,71 +2,94 @@
 
 import numpy as np
 import pytest
+from finn.custom_op.fpgadataflow.labelselect import LabelSelect
+from qonnx.core.datatype import DataType
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.custom_op.registry import getCustomOp
 
-from hwflow.dataflow.stitch import insert_converters, insert_fifos
-from hwflow.recipe import Stall
-from hwflow.rtl.generate import generate
-from hwflow.simulate import Simulator
-from tests.hardware import PYNQ, lowered
-from tests.random_networks import LayerSpec, build_case
+from hwflow.costs import divisors
+from hwflow.errors import HwflowError
+from tests.kernels.bench import Bench, one_layer
 
-FRAMES = 20
-STALLS = (Stall(), Stall(source=30, sink=50), Stall(source=0, sink=80))
+CASES = 30
 
 
-def check(case, folding, op, folder, models):
-    """The streams that leave the layers of an op, against FINN's values of them."""
-    model = lowered(case).model
-    for node in model.graph.node:
-        for attribute, value in folding.get(node.name, {}).items():
-            getCustomOp(node).set_nodeattr(attribute, value)
-    model = insert_fifos(insert_converters(model))
-    generate(model, folder, PYNQ.part, 100)
-    codes = case.codes(FRAMES)
-    nodes = {node.name: node.output[0] for node in model.graph.node if node.op_type == op}
-    assert nodes
-    wanted = {name: [] for name in nodes}
-    for frame in codes:
-        context = execute_onnx(model, {"codes": frame[None].astype(np.float32)}, True)
-        for name, tensor in nodes.items():
-            wanted[name].append(context[tensor].reshape(-1))
-    simulator = Simulator(folder, models, optimise=False)
-    streams = {s.producer: s.name for s in simulator.design.streams if s.producer in nodes}
-    for stall in STALLS:
-        result = simulator.run(codes, stall=stall, seed=3, capture=list(streams.values()))
-        for name, stream in streams.items():
-            assert np.array_equal(result.captured[stream][:FRAMES], np.array(wanted[name])), stall
+def xnor_mvau(mw, mh, pe, simd, vectors, random):
+    weights = random.choice([-1, 1], (mw, mh))
+    return one_layer(
+        "XnorMVAU_rtl",
+        [("BIPOLAR", [1, vectors, mw]), ("BIPOLAR", weights)],
+        MW=mw,
+        MH=mh,
+        PE=pe,
+        SIMD=simd,
+        inputDataType="BIPOLAR",
+        weightDataType="BIPOLAR",
+        outputDataType=f"INT{int(mw).bit_length() + 1}",
+        numInputVectors=[1, vectors],
+        noActivation=1,
+    )
 
 
-@pytest.mark.parametrize(
-    ("features", "width", "pe", "simd"),
-    [(1, 1, 1, 1), (6, 4, 1, 1), (6, 4, 4, 6), (16, 8, 2, 4), (24, 3, 3, 8), (35, 6, 2, 35)],
-)
-def test_xnor_popcount_equals_the_product(finn, models, tmp_path, features, width, pe, simd):
-    layer = LayerSpec(width, 1, 1, True, False, True, True)
-    case = build_case(features, [layer], 3, 1, identity=False, bias=False, seed=features)
-    check(case, {"linear0": {"PE": pe, "SIMD": simd}}, "XnorMVAU_rtl", tmp_path, models)
+def label_select(labels, pe, datatype, bias, random, k=1):
+    inputs = [(datatype, [1, labels])]
+    if bias:
+        inputs.append(("INT8", random.integers(-20, 20, (1, labels))))
+    return one_layer(
+        "LabelSelect_rtl",
+        inputs,
+        Labels=labels,
+        PE=pe,
+        K=k,
+        inputDataType=datatype,
+        outputDataType=DataType.get_smallest_possible(labels - 1).name,
+    )
 
 
-@pytest.mark.parametrize(
-    ("classes", "pe", "bias"), [(2, 1, False), (5, 5, True), (10, 1, True), (10, 5, False)]
-)
-def test_label_select_takes_the_lowest_of_the_greatest(finn, models, tmp_path, classes, pe, bias):
-    layer = LayerSpec(4, 2, 2, False, True, False, False)
-    case = build_case(8, [layer], classes, 2, identity=True, bias=bias, seed=classes)
-    check(case, {"label": {"PE": pe}}, "LabelSelect_rtl", tmp_path, models)
+def test_xnor_popcount_equals_the_product(finn, models, tmp_path):
+    random = np.random.default_rng(1)
+    layers = [xnor_mvau(1, 1, 1, 1, 1, random), xnor_mvau(35, 6, 2, 35, 1, random)]
+    while len(layers) < CASES:
+        mw, mh = random.integers(1, 40), random.integers(1, 20)
+        pe, simd = random.choice(divisors(mh)), random.choice(divisors(mw))
+        layers.append(xnor_mvau(mw, mh, pe, simd, random.integers(1, 4), random))
+    Bench(layers, tmp_path, models).check()
 
 
-def test_equal_logits_do_occur_in_these_networks(finn):
-    """So that the test above says something about ties."""
-    layer = LayerSpec(4, 2, 2, False, True, False, False)
-    case = build_case(8, [layer], 10, 2, identity=True, bias=False, seed=10)
-    model = lowered(case).model
-    sums = model.graph.node[-1].input[0]
-    ties = 0
-    for frame in case.codes(FRAMES):
-        values = execute_onnx(model, {"codes": frame[None].astype(np.float32)}, True)[sums]
-        ties += int((values == values.max()).sum() > 1)
-    assert ties > 0
+def test_label_select_takes_the_lowest_of_the_greatest(finn, models, tmp_path):
+    random = np.random.default_rng(2)
+    layers = []
+    while len(layers) < CASES:
+        labels = random.integers(2, 20)
+        datatype = f"{random.choice(['INT', 'UINT'])}{random.integers(2, 12)}"
+        pe = random.choice(divisors(labels))
+        layers.append(label_select(labels, pe, datatype, len(layers) % 2, random))
+    Bench(layers, tmp_path, models).check()
+
+
+def test_several_labels_come_in_order(finn, models, tmp_path):
+    random = np.random.default_rng(7)
+    layers = []
+    while len(layers) < CASES:
+        labels = random.integers(2, 16)
+        datatype = f"{random.choice(['INT', 'UINT'])}{random.integers(1, 5) + 1}"
+        pe, k = random.choice(divisors(labels)), random.integers(2, min(labels, 6) + 1)
+        layers.append(label_select(labels, pe, datatype, len(layers) % 2, random, k))
+    Bench(layers, tmp_path, models).check()
+
+
+def test_more_labels_than_numbers_are_refused(finn, models, tmp_path):
+    model = label_select(4, 2, "INT4", False, None, k=5)
+    with pytest.raises(HwflowError, match="layer0: of 4 numbers the 5 greatest"):
+        Bench([model], tmp_path, models)
+
+
+def test_equal_numbers_give_the_lowest_label(finn):
+    """The reference of the tests above, which is FINN's own where there is no bias."""
+    numbers = np.array([[1, 3, 3, 2]], np.float32)
+    for k in (1, 3):
+        model = label_select(4, 1, "INT4", False, np.random.default_rng(0), k)
+        found = execute_onnx(model, {"in0": numbers})["out0"]
+        context = {"in0": numbers, "out0": np.zeros((1, k), np.float32)}
+        LabelSelect.execute_node(getCustomOp(model.graph.node[0]), context, model.graph)
+        assert found.tolist() == context["out0"].tolist() == [[1, 2, 3][:k]]

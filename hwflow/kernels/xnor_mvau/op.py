@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
+from hwflow.kernels import weight_memory
 from hwflow.kernels.kernel_op import KernelOp
 
 
@@ -25,10 +26,15 @@ class XnorMVAU_rtl(MVAU, KernelOp):
     """
 
     SOURCE = Path(__file__).with_name("xnor_mvau.sv")
+    SHARED = (weight_memory.SOURCE,)
 
     def get_nodeattr_types(self) -> dict[str, Any]:
         """FINN's attributes of MVAU and of RTL layers."""
         return MVAU.get_nodeattr_types(self) | RTLBackend.get_nodeattr_types(self)
+
+    def get_instream_width(self, ind: int = 0) -> int:
+        """Bits of the input stream; weights are inside the layer and no stream."""
+        return MVAU.get_instream_width(self) if ind == 0 else 0
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
         """Execute in Python."""

@@ -1,0 +1,5 @@
+"""LutMVAU: matrix-vector product of small integers, without DSP blocks."""
+
+from hwflow.kernels.lut_mvau.op import LutMVAU_rtl
+
+__all__ = ["LutMVAU_rtl"]

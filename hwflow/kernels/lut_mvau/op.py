@@ -1,0 +1,70 @@
+"""The FINN custom op of the matrix-vector kernel without DSP blocks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from finn.custom_op.fpgadataflow.matrixvectoractivation import MVAU
+from finn.custom_op.fpgadataflow.rtl import register_custom_op
+from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
+from numpy.typing import NDArray
+from qonnx.core.modelwrapper import ModelWrapper
+
+from hwflow.kernels import dot_product, weight_memory
+from hwflow.kernels.kernel_op import KernelOp
+from hwflow.kernels.numbers import kind, memory_file
+
+
+@register_custom_op
+class LutMVAU_rtl(MVAU, KernelOp):
+    """Product of vectors (..., MW) and a matrix (MW, MH) of small integers, without DSP blocks.
+
+    Weights and inputs have 1 to 8 bits: unsigned, two's complement (ternary too) or bipolar. The
+    output (..., MH) is the signed sum, also of bipolar numbers.
+    """
+
+    SOURCE = Path(__file__).with_name("lut_mvau.sv")
+    SHARED = (dot_product.SOURCE, weight_memory.SOURCE)
+
+    def get_nodeattr_types(self) -> dict[str, Any]:
+        """FINN's attributes of MVAU and of RTL layers."""
+        return MVAU.get_nodeattr_types(self) | RTLBackend.get_nodeattr_types(self)
+
+    def get_instream_width(self, ind: int = 0) -> int:
+        """Bits of the input stream; weights are inside the layer and no stream."""
+        return MVAU.get_instream_width(self) if ind == 0 else 0
+
+    def execute_node(self, context: dict[str, Any], graph: Any) -> None:
+        """Execute in Python."""
+        node = self.onnx_node
+        product = context[node.input[0]] @ context[node.input[1]]
+        context[node.output[0]] = product.reshape(context[node.output[0]].shape)
+
+    def weight_words(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Weights (MW, MH) as the words of the memory, (depth, PE * SIMD): see lut_mvau.sv."""
+        pe, simd = self.get_nodeattr("PE"), self.get_nodeattr("SIMD")
+        folds = weights.T.reshape(weights.shape[1] // pe, pe, -1, simd)  # nf, pe, sf, simd
+        return folds.transpose(0, 2, 1, 3).reshape(-1, pe * simd)
+
+    def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
+        """Write the layer's module and its weights."""
+        name = self.onnx_node.name
+        weights, inputs = self.get_input_datatype(1), self.get_input_datatype(0)
+        words = self.weight_words(model.get_initializer(self.onnx_node.input[1]))
+        (self.folder / f"{name}_weights.dat").write_text(memory_file(words, weights))
+        self.write_module(
+            {
+                "MW": self.get_nodeattr("MW"),
+                "MH": self.get_nodeattr("MH"),
+                "SIMD": self.get_nodeattr("SIMD"),
+                "PE": self.get_nodeattr("PE"),
+                "W_BITS": weights.bitwidth(),
+                "X_BITS": inputs.bitwidth(),
+                "W_KIND": kind(weights),
+                "X_KIND": kind(inputs),
+                "ACC_BITS": self.get_output_datatype().bitwidth(),
+                "WEIGHTS": f'"./{name}_weights.dat"',
+            }
+        )

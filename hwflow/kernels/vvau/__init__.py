@@ -1,0 +1,5 @@
+"""VVAU: depthwise products, each channel of a window with weights of its own."""
+
+from hwflow.kernels.vvau.op import VVAU_rtl
+
+__all__ = ["VVAU_rtl"]
