@@ -17,7 +17,7 @@ IMPLEMENTATIONS = {
     "MVAU": "MVAU_rtl",
     "LabelSelect": "LabelSelect_rtl",
     "StreamingFIFO": "StreamingFIFO_rtl",
-    "StreamingDataWidthConverter": "StreamingDataWidthConverter_rtl",
+    "StreamingDataWidthConverter": "WidthConverter_rtl",
 }
 
 

@@ -170,4 +170,4 @@ LAYERS = {
     "LabelSelect": _label_select,
 }
 # These move integers and change none.
-TRANSPARENT = frozenset({"StreamingFIFO", "StreamingDataWidthConverter"})
+TRANSPARENT = frozenset({"StreamingFIFO", "WidthConverter"})
