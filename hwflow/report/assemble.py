@@ -11,6 +11,7 @@ import hwflow
 from hwflow.bitstream import why_skipped
 from hwflow.board import Board
 from hwflow.costs import LayerShape, Target, recipe_target, total_estimate
+from hwflow.kernels import KERNELS
 from hwflow.pipeline import ENDS
 from hwflow.recipe import Prune, Recipe
 from hwflow.recipe.network import network_name
@@ -41,7 +42,7 @@ from hwflow.report.schema import (
 from hwflow.rtl import Design, Port
 from hwflow.step_records import StepRecord
 
-KERNELS = {"LabelSelect_rtl": "hwflow label_select", "XnorMVAU_rtl": "hwflow xnor_mvau"}
+OWN_KERNELS = {kernel.op: f"hwflow {kernel.name}" for kernel in KERNELS}
 
 
 def assemble(
@@ -163,7 +164,7 @@ def _hardware(
             Layer(
                 name=node.name,
                 op=node.op,
-                kernel=KERNELS.get(node.op, "FINN+ rtllib"),
+                kernel=OWN_KERNELS.get(node.op, "FINN+ rtllib"),
                 pe=node.pe,
                 simd=node.simd,
                 cycles=node.cycles,
