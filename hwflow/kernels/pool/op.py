@@ -95,7 +95,7 @@ class Pool_rtl(Pool, KernelOp):
         Fitted to Yosys 0.70, synth_xilinx, 1 to 8 bits, windows of 4 to 64 positions, PE 1 to 64:
         within 12 %.
         """
-        bits = self._accumulator_bits()
+        bits: float = self._accumulator_bits()
         if self.get_nodeattr("Function") == "MaxPool":
             bits = bits if bits <= 2 else 1.75 * bits
         elif self.get_input_datatype() == DataType["BIPOLAR"]:
