@@ -1,53 +1,83 @@
-"""Passes that give binary activations the form that FINN's hardware layers take."""
+"""The pass that gives binary activations and weights the form that hardware layers take."""
 
 from __future__ import annotations
 
 import numpy as np
+import onnx
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
+from qonnx.transformation.infer_datatypes import InferDataTypes
+
+BINARY, NUMBER = DataType["BIPOLAR"], DataType["INT2"]
+# Layers that move integers, whatever they stand for, and a pool that takes the greatest of them.
+MOVING = frozenset(
+    {"ConvolutionInputGenerator", "UpsampleNearestNeighbour", "DuplicateStreams", "Pool"}
+)
 
 
 class WidenBipolar(Transformation):
-    """Give a binary activation (-1, +1) two bits where the next layer's weights are not binary.
+    """Give a binary activation (-1, +1) two bits where the next layer computes with numbers.
 
-    XNOR and popcount need both operands binary; a multiplier needs numbers. The step from -1 to
-    +1 becomes two steps at one threshold, so no hardware is added but the wider stream. Binary
-    weights that meet wider activations become two-bit numbers too.
+    XNOR and popcount need both operands binary; a multiplier, an adder or a padding with zeros
+    needs numbers. The step from -1 to +1 becomes two steps at one threshold, so no hardware is
+    added but the wider stream. Binary weights that meet wider activations become two-bit numbers
+    too.
     """
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Widen every such activation."""
-        for node in model.get_nodes_by_op_type("MatMul"):
-            binary = DataType["BIPOLAR"]
-            types = [model.get_tensor_datatype(name) for name in node.input]
-            if types == [binary, binary]:
-                continue
-            if types[1] == binary:
-                model.set_tensor_datatype(node.input[1], DataType["INT2"])
-            producer = model.find_producer(node.input[0])
-            if types[0] == binary and producer is None:
-                model.set_tensor_datatype(node.input[0], DataType["INT2"])
-            elif types[0] == binary:
-                thresholds = model.get_initializer(producer.input[1])
-                model.set_initializer(producer.input[1], np.repeat(thresholds, 2, axis=1))
-                step = getCustomOp(producer)
-                step.set_nodeattr("out_dtype", "INT2")
-                step.set_nodeattr("out_scale", 1.0)
-                model.set_tensor_datatype(node.input[0], DataType["INT2"])
-        return model, False
+        wide = _numbers(model)
+        for node in model.graph.node:
+            if node.op_type == "Thresholding" and node.output[0] in wide:
+                thresholds = model.get_initializer(node.input[1])
+                model.set_initializer(node.input[1], np.repeat(thresholds, 2, axis=1))
+                layer = getCustomOp(node)
+                layer.set_nodeattr("numSteps", 2)
+                layer.set_nodeattr("ActVal", -1)
+                layer.set_nodeattr("outputDataType", NUMBER.name)
+        for name in wide:
+            model.set_tensor_datatype(name, NUMBER)
+        for node in model.graph.node:
+            if node.op_type in {"MVAU", "VVAU"}:
+                self._widen_weights(model, node)
+        return model.transform(InferDataTypes()), False
+
+    @staticmethod
+    def _widen_weights(model: ModelWrapper, node: onnx.NodeProto) -> None:
+        types = [model.get_tensor_datatype(name) for name in node.input[:2]]
+        if types[1] == BINARY and (types[0] != BINARY or node.op_type == "VVAU"):
+            model.set_tensor_datatype(node.input[1], NUMBER)
+            getCustomOp(node).set_nodeattr("weightDataType", NUMBER.name)
 
 
-class BinarySteps(Transformation):
-    """Rewrite binary activations from 2 * step - 1 to step: the Thresholding layer's own reading
-    of a BIPOLAR output, whose one bit stands for -1 or +1."""
+def _numbers(model: ModelWrapper) -> set[str]:
+    """The binary tensors that have to be numbers."""
+    binary = {name for name in model.get_all_tensor_names() if _is_binary(model, name)}
+    wide: set[str] = set()
+    while True:
+        found = set(wide)
+        for node in model.graph.node:
+            touched = {name for name in (*node.input, *node.output) if name in binary}
+            if _moves(node):
+                found |= touched if touched & found else set()
+            elif not _is_xnor(model, node):
+                found |= {name for name in node.input if name in binary}
+        if found == wide:
+            return {name for name in wide if model.get_initializer(name) is None}
+        wide = found
 
-    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
-        """Rewrite every binary MultiThreshold."""
-        for node in model.get_nodes_by_op_type("MultiThreshold"):
-            if model.get_tensor_datatype(node.output[0]) == DataType["BIPOLAR"]:
-                step = getCustomOp(node)
-                step.set_nodeattr("out_scale", 1.0)
-                step.set_nodeattr("out_bias", 0.0)
-        return model, False
+
+def _is_binary(model: ModelWrapper, name: str) -> bool:
+    return bool(model.get_tensor_datatype(name) == BINARY)
+
+
+def _moves(node: onnx.NodeProto) -> bool:
+    if node.op_type == "Pool":
+        return bool(getCustomOp(node).get_nodeattr("Function") == "MaxPool")
+    return node.op_type in MOVING
+
+
+def _is_xnor(model: ModelWrapper, node: onnx.NodeProto) -> bool:
+    return node.op_type == "MVAU" and all(_is_binary(model, name) for name in node.input[:2])

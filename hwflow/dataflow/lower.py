@@ -12,7 +12,8 @@ from qonnx.transformation.base import Transformation
 from hwflow.board import Board
 from hwflow.costs import target_cycles
 from hwflow.dataflow.finn_setup import prepare_finn
-from hwflow.dataflow.folding import fold_for_cycles, fold_from_file, layer_cycles
+from hwflow.dataflow.folding import fold_for_cycles, layer_cycles
+from hwflow.dataflow.folding_file import fold_from_file
 from hwflow.dataflow.integers import InputCode, to_integers
 from hwflow.exchange.reference import Reference
 from hwflow.recipe import Hardware
@@ -23,7 +24,8 @@ class Lowered:
     """A network as hardware.
 
     Attributes:
-        model: chain of RTL hardware layers, folded, without converters and FIFOs.
+        model: RTL hardware layers in the order of computation, folded, without converters and
+            FIFOs.
         quantizers: for each activation quantizer of the network (its output tensor in QONNX) the
             tensor of `model` that carries the same integer codes.
         bound_cycles: cycles a frame of the slowest layer.
@@ -36,33 +38,17 @@ class Lowered:
 
 def hardware_passes() -> list[tuple[str, list[Transformation]]]:
     """The transformations from an integer graph to hardware layers, by chapter."""
-    from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_activation import (
-        InferQuantizedMatrixVectorActivation,
-    )
-    from finn.transformation.fpgadataflow.convert_to_hw.thresholding import (
-        InferThresholdingLayer,
-    )
     from finn.transformation.fpgadataflow.minimize_accumulator_width import (
         MinimizeAccumulatorWidth,
     )
-    from qonnx.transformation.infer_data_layouts import InferDataLayouts
 
-    from hwflow.dataflow.bipolar import BinarySteps, WidenBipolar
-    from hwflow.dataflow.labels import InferLabelSelect
+    from hwflow.dataflow.bipolar import WidenBipolar
+    from hwflow.dataflow.branches import DuplicateBranches
     from hwflow.dataflow.specialise import NameLayers, SpecialiseToRtl
     from hwflow.dataflow.widths import FitAccumulators, MinimizeThresholds, MinimizeWeights
 
     return [
-        ("binary", [WidenBipolar(), BinarySteps(), InferDataLayouts()]),
-        (
-            "hardware",
-            [
-                # Thresholds first: a linear layer must not absorb its own.
-                InferThresholdingLayer(),
-                InferQuantizedMatrixVectorActivation(),
-                InferLabelSelect(),
-            ],
-        ),
+        ("branches", [WidenBipolar(), DuplicateBranches()]),
         ("rtl", [SpecialiseToRtl(), NameLayers()]),
         (
             "widths",

@@ -11,6 +11,8 @@ from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.infer_datatypes import InferDataTypes
 
+from hwflow.dataflow.specialise import base_op
+
 # The least that FINN's MVU takes, of weights and of activations.
 LEAST = 2
 
@@ -64,9 +66,10 @@ class MinimizeThresholds(Transformation):
 
 
 def _multiplying(model: ModelWrapper) -> Iterator[tuple[Any, Any]]:
-    """The linear layers that FINN's MVU computes, node and op."""
-    for node in model.get_nodes_by_op_type("MVAU_rtl"):
-        yield node, getCustomOp(node)
+    """The layers that multiply numbers, node and op."""
+    for node in model.graph.node:
+        if base_op(node) in {"MVAU", "VVAU"} and node.op_type != "XnorMVAU_rtl":
+            yield node, getCustomOp(node)
 
 
 def _signed_bits(low: int, high: int) -> int:

@@ -49,7 +49,7 @@ def _convolved(x: Float, weight: Float, attributes: dict[str, Any]) -> Float:
     convolve = {1: functional.conv1d, 2: functional.conv2d}.get(images)
     if convolve is None:
         raise HwflowError(f"convolutions of {images} axes are not supported")
-    padded = _padded(x, attributes, 0.0)
+    padded = pad_images(x, attributes, 0.0)
     made = convolve(
         torch.from_numpy(padded),
         torch.from_numpy(np.ascontiguousarray(weight)),
@@ -60,7 +60,8 @@ def _convolved(x: Float, weight: Float, attributes: dict[str, Any]) -> Float:
     return made.numpy()
 
 
-def _padded(x: Float, attributes: dict[str, Any], value: float) -> Float:
+def pad_images(x: Float, attributes: dict[str, Any], value: float) -> Float:
+    """Images with as much around them as a node's attribute `pads` says."""
     images = x.ndim - 2
     if attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
         raise HwflowError("automatic padding is not supported", hint="give the padding in numbers")
@@ -80,27 +81,23 @@ def max_pool(operands: list[Value], attributes: dict[str, Any]) -> Value:
 
 def _maxima(x: Float, attributes: dict[str, Any]) -> Float:
     images = x.ndim - 2
-    steps = tuple(attributes.get("strides", (1,) * images))
     spread = tuple(attributes.get("dilations", (1,) * images))
     if attributes.get("ceil_mode", 0) or any(step != 1 for step in spread):
-        raise HwflowError("max pools with ceil_mode or dilation are not supported")
-    padded = _padded(x, attributes, -np.inf)
+        raise HwflowError(
+            "max pools with ceil_mode or dilation are not supported",
+            hint="pad before the pool, or use a plain one",
+        )
+    windows = window_view(pad_images(x, attributes, -np.inf), attributes)
+    return windows.max(axis=tuple(range(-images, 0)))
+
+
+def window_view(x: Float, attributes: dict[str, Any]) -> Float:
+    """Windows of (N, C, ...) as further axes at the end, by `kernel_shape` and `strides`."""
+    kernel = tuple(attributes["kernel_shape"])
+    steps = attributes.get("strides", (1,) * len(kernel))
     axes = tuple(range(2, x.ndim))
-    windows = np.lib.stride_tricks.sliding_window_view(
-        padded, tuple(attributes["kernel_shape"]), axis=axes
-    )
-    every = (slice(None), slice(None), *(slice(None, None, step) for step in steps))
-    return windows[every].max(axis=tuple(range(-images, 0)))
-
-
-def global_average_pool(operands: list[Value], attributes: dict[str, Any]) -> Value:
-    """Means over whole images, (N, C, ...) to (N, C, 1, ...): real values."""
-    x = operands[0]
-    axes = tuple(range(2, real(x).ndim))
-    if not isinstance(x, Quantized) or x.scale.size != 1:
-        return real(x).mean(axis=axes, keepdims=True)
-    total = x.codes.sum(axis=axes, keepdims=True)  # Exact: the mean rounds once.
-    return total * x.scale / np.prod([x.codes.shape[axis] for axis in axes])
+    windows = np.lib.stride_tricks.sliding_window_view(x, kernel, axis=axes)
+    return windows[(slice(None), slice(None), *(slice(None, None, step) for step in steps))]
 
 
 def concat(operands: list[Value], attributes: dict[str, Any]) -> Value:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,8 +20,25 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from hwflow.errors import HwflowError
-from hwflow.exchange.images import concat, conv, global_average_pool, max_pool
-from hwflow.exchange.values import EXACT, SAME_SCALE, Float, Quantized, Value, real
+from hwflow.exchange.averages import (
+    average_pool,
+    global_average_pool,
+    reduce_mean,
+    resize,
+    trunc,
+    upsample,
+)
+from hwflow.exchange.images import concat, conv, max_pool
+from hwflow.exchange.values import (
+    EXACT,
+    SAME_SCALE,
+    Float,
+    Quantized,
+    Value,
+    quantizer_range,
+    real,
+    rounding,
+)
 
 
 @dataclass
@@ -41,7 +59,7 @@ class Trace:
 
 class Reference:
     """Evaluates a QONNX network of linear and convolutional layers, elementwise operations, pools,
-    sums, concatenations and quantizers.
+    sums, concatenations, upsampling and quantizers.
 
     Args:
         model: QONNX file or model, cleaned (shapes inferred, one input, one output).
@@ -114,6 +132,7 @@ class Reference:
             values[node.output[0]] = value
             if isinstance(value, Quantized) and node.op_type in QUANTIZERS:
                 trace.codes[node.output[0]] = value.codes.astype(np.int64)
+            if isinstance(value, Quantized) and node.op_type in ROUNDING:
                 trace.margin = np.minimum(trace.margin, _margin(real(operands[0]), value))
         trace.logits = real(values[self.output])
         return trace
@@ -125,14 +144,11 @@ class Reference:
 def evaluate(node: onnx.NodeProto, operands: list[Value]) -> Value:
     """Evaluate one node on values whose first axis is the batch."""
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    if node.op_type == "Resize":
+        attributes["sizes"] = len(node.input) > 3
+    elif node.op_type == "Clip":
+        attributes["unbounded"] = len(node.input) > 1 and not node.input[1]
     return OPERATIONS[node.op_type](operands, attributes)
-
-
-def quantizer_range(bits: int, signed: bool, narrow: bool) -> tuple[int, int]:
-    """Least and greatest code of a `Quant` node."""
-    if signed:
-        return -(2 ** (bits - 1)) + int(narrow), 2 ** (bits - 1) - 1
-    return 0, 2**bits - 1 - int(narrow)
 
 
 def _margin(inputs: Float, quantized: Quantized) -> Float:
@@ -151,14 +167,11 @@ def _quant(operands: list[Value], attributes: dict) -> Value:
         raise HwflowError(
             "a quantizer has a zero point other than 0", hint="use symmetric quantizers"
         )
-    rounding = attributes.get("rounding_mode", b"ROUND").decode().upper()
-    round_ = {"ROUND": np.rint, "HALF_EVEN": np.rint, "FLOOR": np.floor, "CEIL": np.ceil}
-    if rounding not in round_:
-        raise HwflowError(f"the rounding mode {rounding} of a quantizer is not supported")
+    round_ = rounding(attributes, "ROUND")
     low, high = quantizer_range(
         int(bits.item()), bool(attributes.get("signed", 1)), bool(attributes.get("narrow", 0))
     )
-    codes = np.clip(round_[rounding](inputs / scale), low, high)
+    codes = np.clip(round_(inputs / scale), low, high)
     return Quantized(codes, scale, low, high)
 
 
@@ -241,7 +254,10 @@ def _reshaped(x: Value, sample: tuple[int, ...]) -> Value:
     if not isinstance(x, Quantized):
         return x.reshape(len(x), *sample)
     codes = x.codes.reshape(len(x.codes), *sample)
-    return Quantized(codes, x.scale, x.minimum, x.maximum, x.bipolar)
+    scale = x.scale
+    if scale.size > 1:
+        scale = np.broadcast_to(scale, (1, *x.codes.shape[1:])).reshape(1, *codes.shape[1:])
+    return Quantized(codes, scale, x.minimum, x.maximum, x.bipolar)
 
 
 def _identity(operands: list[Value], attributes: dict) -> Value:
@@ -256,8 +272,43 @@ def _relu(operands: list[Value], attributes: dict) -> Value:
     return np.maximum(real(operands[0]), 0.0)
 
 
-QUANTIZERS = frozenset({"Quant", "BipolarQuant"})
-ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Div", "BatchNormalization", "Relu"})
+def _clip(operands: list[Value], attributes: dict) -> Value:
+    bounds: list[Any] = [real(v) for v in operands[1:]]
+    if attributes.get("unbounded"):  # An upper bound only.
+        bounds.insert(0, -np.inf)
+    low = bounds[0] if bounds else attributes.get("min", -np.inf)
+    high = bounds[1] if len(bounds) > 1 else attributes.get("max", np.inf)
+    return np.clip(real(operands[0]), low, high)
+
+
+def _leaky_relu(operands: list[Value], attributes: dict) -> Value:
+    x = real(operands[0])
+    return np.where(x < 0, x * attributes.get("alpha", 0.01), x)
+
+
+def _sigmoid(operands: list[Value], attributes: dict) -> Value:
+    return 1 / (1 + np.exp(-real(operands[0])))
+
+
+QUANTIZERS = frozenset({"Quant", "BipolarQuant", "Trunc"})
+# Trunc rounds to a code first, which no float run misses.
+ROUNDING = QUANTIZERS - {"Trunc"}
+# Every one is monotone in each of its operands, which thresholds rely on.
+ELEMENTWISE = frozenset(
+    {
+        "Add",
+        "Sub",
+        "Mul",
+        "Div",
+        "Neg",
+        "BatchNormalization",
+        "Relu",
+        "LeakyRelu",
+        "Clip",
+        "Sigmoid",
+        "Tanh",
+    }
+)
 OPERATIONS: dict[str, Callable[[list[Value], dict], Value]] = {
     "Quant": _quant,
     "BipolarQuant": _bipolar_quant,
@@ -268,13 +319,24 @@ OPERATIONS: dict[str, Callable[[list[Value], dict], Value]] = {
     "Mul": _elementwise(np.multiply),
     "Div": _elementwise(np.divide),
     "BatchNormalization": _batch_norm,
+    "Neg": _elementwise(np.negative),
     "Relu": _relu,
+    "LeakyRelu": _leaky_relu,
+    "Clip": _clip,
+    "Sigmoid": _sigmoid,
+    "Tanh": _elementwise(np.tanh),
+    "Trunc": trunc,
     "Transpose": _transpose,
     "Reshape": _reshape,
     "Flatten": _flatten,
     "Identity": _identity,
+    "Dropout": _identity,
     "Conv": conv,
     "MaxPool": max_pool,
+    "AveragePool": average_pool,
     "GlobalAveragePool": global_average_pool,
+    "ReduceMean": reduce_mean,
+    "Resize": resize,
+    "Upsample": upsample,
     "Concat": concat,
 }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hwflow.errors import HwflowError
 
 Float: TypeAlias = NDArray[np.float64]
 
@@ -46,3 +49,31 @@ Value: TypeAlias = "Float | Quantized"
 def real(value: Value) -> Float:
     """The real value of a plain or quantized tensor."""
     return value.value if isinstance(value, Quantized) else value
+
+
+def quantizer_range(bits: int, signed: bool, narrow: bool) -> tuple[int, int]:
+    """Least and greatest code of a `Quant` node."""
+    if signed:
+        return -(2 ** (bits - 1)) + int(narrow), 2 ** (bits - 1) - 1
+    return 0, 2**bits - 1 - int(narrow)
+
+
+def rounding(attributes: dict[str, Any], default: str) -> Callable[[Float], Float]:
+    """What a quantizer's attribute `rounding_mode` says.
+
+    Raises:
+        HwflowError: the mode is not known.
+    """
+    mode = attributes.get("rounding_mode", default.encode()).decode().upper()
+    modes: dict[str, Callable[[Float], Float]] = {
+        "ROUND": np.rint,
+        "HALF_EVEN": np.rint,
+        "FLOOR": np.floor,
+        "CEIL": np.ceil,
+    }
+    if mode not in modes:
+        raise HwflowError(
+            f"the rounding mode {mode} of a quantizer is not supported",
+            hint=f"one of {', '.join(modes)}",
+        )
+    return modes[mode]

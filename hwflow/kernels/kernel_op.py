@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
+from numpy.typing import NDArray
 
 from hwflow.kernels.wrapper import kernel_wrapper
 
@@ -42,6 +43,17 @@ class KernelOp(RTLBackend):
         )
         (self.folder / f"{name}.sv").write_text(text)
         self.set_nodeattr("gen_top_module", name)
+
+    def stream_order(self, tensor: NDArray[Any], ind: int = 0) -> NDArray[Any]:
+        """An input tensor with its numbers in the order in which they come on the stream.
+
+        That is the tensor's own, but for layers whose windows come channel by channel.
+
+        Args:
+            tensor: (..., *shape), the shape that of the input.
+            ind: which input.
+        """
+        return tensor
 
     @property
     def folder(self) -> Path:

@@ -26,7 +26,7 @@ def number(datatype: Any) -> Number:
     return Number(datatype.bitwidth(), datatype.signed(), bipolar)
 
 
-def memory_file(words: NDArray[np.floating], datatype: Any) -> str:
+def memory_file(words: NDArray[np.number], datatype: Any) -> str:
     """A $readmemh file of words.
 
     Args:

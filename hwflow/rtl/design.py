@@ -36,7 +36,10 @@ class Fifo(_Part):
 
 
 class Node(_Part):
-    """A hardware layer, converter or FIFO: one module with one stream in and one out."""
+    """A hardware layer, converter or FIFO: one module with streams in and streams out.
+
+    Its ports are called as FINN calls them: in0_V, in1_V, ..., out0_V, out1_V, ...
+    """
 
     name: str
     op: str
@@ -51,16 +54,26 @@ class Node(_Part):
 
 
 class Stream(Port):
-    """A connection between two nodes; in top.sv the nets `<name>_tdata`, `_tvalid`, `_tready`."""
+    """A connection between two nodes; in top.sv the nets `<name>_tdata`, `_tvalid`, `_tready`.
+
+    `s_axis` produces the accelerator's input, `m_axis` consumes its output. `out` and `into` say
+    which of its producer's outputs, and of its consumer's inputs, it is.
+    """
 
     name: str
     producer: str
+    out: int
     consumer: str
+    into: int
     tensor: str
 
 
 class Design(_Part):
-    """A complete accelerator: `top.sv` and what it is made of, from input to output."""
+    """A complete accelerator: `top.sv` and what it is made of, from input to output.
+
+    The first stream is the accelerator's input, the last one its output; a node comes after
+    the nodes that feed it.
+    """
 
     top: str
     input: Port

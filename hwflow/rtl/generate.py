@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import tempfile
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.custom_op.registry import getCustomOp
 
-from hwflow.dataflow.finn_setup import prepare_finn, rtl_library
-from hwflow.dataflow.folding import layer_cycles
-from hwflow.rtl.design import Design, Fifo, Node, Port, Stream
-from hwflow.rtl.patches import patched
-from hwflow.rtl.wiring import mvau_module, thresholding_module, top_module
-
-# Folders, inside the RTL folder, of FINN's library files and of hwflow's kernels.
-LIBRARY, KERNELS = "finn", "kernels"
-MEMSTREAM = ("axi/hdl/axilite.sv", "memstream/hdl/memstream_axi.sv", "memstream/hdl/memstream.sv")
-# Only Versal parts have the DSP58, and none is among the supported boards.
-UNUSED = ("mvu_vvu_8sx9_dsp58.sv",)
-# FINN's files leave widths to be extended and cut, which Verilator's lint reports.
-LINT_OFF = "".join(
-    f"// verilator lint_off {rule}\n" for rule in ("WIDTHEXPAND", "WIDTHTRUNC", "UNSIGNED")
-)
+from hwflow.dataflow.finn_setup import prepare_finn
+from hwflow.rtl.design import Design, Node
+from hwflow.rtl.nodes import LIBRARY, generate_node
+from hwflow.rtl.streams import as_port, streams_of
+from hwflow.rtl.wiring import top_module
 
 
 def generate(
@@ -35,7 +20,8 @@ def generate(
     """Write a hardware graph as a self-contained RTL project.
 
     Args:
-        model: chain of RTL hardware layers, with converters and FIFOs.
+        model: RTL hardware layers, with converters and FIFOs; every tensor between them goes from
+            one layer to one other.
         folder: written to; created when it does not exist.
         part: FPGA part, which decides the DSP primitive.
         clock_mhz: clock that the layers are generated for.
@@ -48,21 +34,16 @@ def generate(
     prepare_finn()
     folder.mkdir(parents=True, exist_ok=True)
     model = ModelWrapper(model.model, make_deepcopy=True)
-    cycles = layer_cycles(model)
-    with tempfile.TemporaryDirectory(prefix="hwflow-rtl-") as scratch:
-        nodes = tuple(
-            _generate_node(model, node, Path(scratch), folder, part, clock_mhz, cycles[node.name])
-            for node in model.graph.node
-        )
+    nodes = tuple(generate_node(model, node, folder, part, clock_mhz) for node in model.graph.node)
     if not gauge:
         nodes = tuple(_without(node, f"{LIBRARY}/fifo_gauge.sv") for node in nodes)
         (folder / LIBRARY / "fifo_gauge.sv").unlink(missing_ok=True)
-    streams = _streams(model)
+    streams = streams_of(model)
     design = Design(
         top="top",
-        input=Port(**_port_fields(streams[0])),
-        output=Port(**_port_fields(streams[-1])),
-        bound_cycles=max(cycles.values()),
+        input=as_port(streams[0]),
+        output=as_port(streams[-1]),
+        bound_cycles=max(node.cycles for node in nodes),
         nodes=nodes,
         streams=streams,
     )
@@ -78,129 +59,10 @@ def _without(node: Node, file: str) -> Node:
 
 def source_order(design: Design) -> list[str]:
     """Source files of a design, each once, packages before what imports them."""
-    files = list(dict.fromkeys(file for node in design.nodes for file in node.files))
+    return in_order(design.nodes)
+
+
+def in_order(nodes: Iterable[Node]) -> list[str]:
+    """Source files of nodes, each once, packages before what imports them."""
+    files = list(dict.fromkeys(file for node in nodes for file in node.files))
     return sorted(files, key=lambda file: not file.endswith("_pkg.sv"))
-
-
-def _generate_node(
-    model: ModelWrapper,
-    node: Any,
-    scratch: Path,
-    folder: Path,
-    part: str,
-    clock_mhz: float,
-    cycles: int,
-) -> Node:
-    code = scratch / node.name
-    code.mkdir()
-    layer = getCustomOp(node)
-    layer.set_nodeattr("code_gen_dir_ipgen", str(code))
-    layer.code_generation_ipgen(model, part, 1000 / clock_mhz)
-    sources = [Path(file) for file in layer.get_rtl_file_list(abspath=True)]
-    module, own = node.name, list(code.glob("*.v")) + list(code.glob("*.sv"))
-    if node.op_type == "MVAU_rtl":
-        sources += [rtl_library() / file for file in MEMSTREAM]
-        module = f"{node.name}_node"
-        own.append(_write(code / f"{module}.sv", mvau_module(node.name, layer)))
-    elif node.op_type == "Thresholding_rtl":
-        module = f"{node.name}_node"
-        own.append(_write(code / f"{module}.sv", thresholding_module(node.name, layer)))
-    shared = [file for file in sources if code not in file.parents and file.name not in UNUSED]
-    files = [_copy_shared(file, folder) for file in shared]
-    files += [_copy_own(file, code, node.name, folder) for file in dict.fromkeys(own)]
-    return Node(
-        name=node.name,
-        op=node.op_type,
-        module=module,
-        layer=re.sub(r"_(thresholds|width|fifo)", "", node.name),
-        files=tuple(files),
-        data=tuple(_copy_data(code, node.name, folder)),
-        pe=_attribute(layer, "PE"),
-        simd=_attribute(layer, "SIMD"),
-        cycles=cycles,
-        fifo=Fifo(depth=layer.get_nodeattr("depth"), width=layer.get_instream_width_padded())
-        if node.op_type == "StreamingFIFO_rtl"
-        else None,
-    )
-
-
-def _write(path: Path, text: str) -> Path:
-    path.write_text(text)
-    return path
-
-
-def _attribute(layer: Any, name: str) -> int:
-    return int(layer.get_nodeattr(name)) if name in layer.get_nodeattr_types() else 1
-
-
-def _copy_shared(file: Path, folder: Path) -> str:
-    """Copy a library file, patched; hwflow's own kernels lie beside FINN's files."""
-    from_library = rtl_library() in file.parents
-    target = folder / (LIBRARY if from_library else KERNELS) / file.name
-    if not target.exists():
-        target.parent.mkdir(exist_ok=True)
-        text = file.read_text()
-        target.write_text(LINT_OFF + patched(file.name, text) if from_library else text)
-    return target.relative_to(folder).as_posix()
-
-
-def _copy_own(file: Path, code: Path, name: str, folder: Path) -> str:
-    text = file.read_text().replace(f"{code}/memblock.dat", f"./{name}_weights.dat")
-    (folder / file.name).write_text(LINT_OFF + text if "Copyright" in text else text)
-    return file.name
-
-
-def _copy_data(code: Path, name: str, folder: Path) -> list[str]:
-    copied = []
-    for file in sorted(code.glob("*.dat")):
-        target = f"{name}_weights.dat" if file.name == "memblock.dat" else file.name
-        if not target.startswith(name) or "memblock" in target:
-            continue
-        shutil.copyfile(file, folder / target)
-        copied.append(target)
-    return copied
-
-
-# -------------------------------------------------------------------------------------- streams
-
-
-def _port_fields(stream: Stream) -> dict[str, Any]:
-    return {name: getattr(stream, name) for name in Port.model_fields}
-
-
-def _streams(model: ModelWrapper) -> tuple[Stream, ...]:
-    nodes = list(model.graph.node)
-    streams = []
-    for index in range(len(nodes) + 1):
-        producer = nodes[index - 1] if index else None
-        consumer = nodes[index] if index < len(nodes) else None
-        streams.append(_stream(f"e{index}", producer, consumer))
-    return tuple(streams)
-
-
-def _stream(name: str, producer: Any, consumer: Any) -> Stream:
-    """The stream between two nodes, described by the one that is there."""
-    if consumer is not None:
-        layer, tensor = getCustomOp(consumer), consumer.input[0]
-        datatype, shape = layer.get_input_datatype(), layer.get_folded_input_shape()
-        width, padded = layer.get_instream_width(), layer.get_instream_width_padded()
-    else:
-        layer, tensor = getCustomOp(producer), producer.output[0]
-        datatype, shape = layer.get_output_datatype(), layer.get_folded_output_shape()
-        width, padded = layer.get_outstream_width(), layer.get_outstream_width_padded()
-    beats = 1
-    for size in shape[:-1]:
-        beats *= int(size)
-    return Stream(
-        name=name,
-        producer=producer.name if producer is not None else "s_axis",
-        consumer=consumer.name if consumer is not None else "m_axis",
-        tensor=tensor,
-        width=int(width),
-        padded_width=int(padded),
-        beats=beats,
-        element_bits=datatype.bitwidth(),
-        elements=int(width) // datatype.bitwidth(),
-        signed=datatype.signed() and datatype != DataType["BIPOLAR"],
-        bipolar=datatype == DataType["BIPOLAR"],
-    )

@@ -133,6 +133,15 @@ PATCHES = (
         "p.ptr[M-1:SN+1] < 2**stage",
         "(p.ptr[M-1:0] >> (SN+1)) < 2**stage",
     ),
+    Patch(
+        "fifo_gauge.sv",
+        "the depth to simulate is set when the program runs; all ones is without bound",
+        "	int unsigned  MaxCount = 0;\n",
+        "	int unsigned  MaxCount = 0;\n"
+        "	int unsigned  Depth /*verilator public_flat_rw*/ = '1;\n",
+    ),
+    Patch("fifo_gauge.sv", "as above", "irdy = 1;", "irdy = Count < Depth;"),
+    Patch("fifo_gauge.sv", "as above", "if(ivld) begin", "if(ivld && irdy) begin"),
     *(
         Patch(file, "directives belong outside modules", directive, "")
         for file in ("fifo.sv", "vpc.sv")

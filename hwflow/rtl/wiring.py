@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from hwflow.rtl.design import Design, Node
 
-HEADER = (
-    "// Written by hwflow. One AXI-stream in, one out; a transfer where valid and ready are high.\n"
-)
+HEADER = "// Written by hwflow. Ports are AXI-streams: a transfer where valid and ready are high.\n"
+
+# The wires of a stream.
+PINS = ("TDATA", "TVALID", "TREADY")
 
 _NODE = """\
 {header}
@@ -58,6 +60,14 @@ _THRESHOLDING = """\
 		.out0_V_TDATA(out0_V_TDATA), .out0_V_TVALID(out0_V_TVALID), .out0_V_TREADY(out0_V_TREADY)
 	);"""
 
+_PADDING = """\
+	{name} core (
+		.ap_clk(ap_clk), .ap_rst_n(ap_rst_n),
+		{axilite},
+		.in0_V_TDATA(in0_V_TDATA), .in0_V_TVALID(in0_V_TVALID), .in0_V_TREADY(in0_V_TREADY),
+		.out0_V_TDATA(out0_V_TDATA), .out0_V_TVALID(out0_V_TVALID), .out0_V_TREADY(out0_V_TREADY)
+	);"""
+
 # The configuration port, which this accelerator does not use.
 _AXILITE = (
     [(name, "'0") for name in ("AWADDR", "WDATA", "WSTRB", "ARADDR")]
@@ -88,6 +98,19 @@ def mvau_module(name: str, layer: Any) -> str:
 def thresholding_module(name: str, layer: Any) -> str:
     """An activation: FINN's thresholding core without its configuration ports."""
     return _node(name, layer, _THRESHOLDING.format(name=name, axilite=_axilite(False)))
+
+
+def padding_module(name: str, layer: Any) -> str:
+    """Zeros around an image: FINN's padding core without its configuration port."""
+    return _node(name, layer, _PADDING.format(name=name, axilite=_axilite(False)))
+
+
+# FINN's cores that need a module around them, and what writes it.
+CORES: dict[str, Callable[[str, Any], str]] = {
+    "MVAU_rtl": mvau_module,
+    "Thresholding_rtl": thresholding_module,
+    "FMPadding_rtl": padding_module,
+}
 
 
 def _node(name: str, layer: Any, body: str) -> str:
@@ -134,8 +157,8 @@ def top_module(design: Design) -> str:
         "",
         *_last(design),
     ]
-    for index, node in enumerate(design.nodes):
-        lines += ["", *_instance(node, f"e{index}", f"e{index + 1}")]
+    for node in design.nodes:
+        lines += ["", *_instance(node, design)]
     return "\n".join([*lines, "endmodule", ""])
 
 
@@ -158,23 +181,24 @@ def _last(design: Design) -> list[str]:
     ]
 
 
-def _instance(node: Node, source: str, sink: str) -> list[str]:
+def _instance(node: Node, design: Design) -> list[str]:
+    ports = [(f"in{s.into}", s.name) for s in design.streams if s.consumer == node.name]
+    ports += [(f"out{s.out}", s.name) for s in design.streams if s.producer == node.name]
     pins = [
-        ".ap_clk(ap_clk), .ap_rst_n(ap_rst_n),",
-        f".in0_V_TDATA({source}_tdata), .in0_V_TVALID({source}_tvalid),"
-        f" .in0_V_TREADY({source}_tready),",
-        f".out0_V_TDATA({sink}_tdata), .out0_V_TVALID({sink}_tvalid),"
-        f" .out0_V_TREADY({sink}_tready)",
+        ".ap_clk(ap_clk), .ap_rst_n(ap_rst_n)",
+        *(
+            ", ".join(f".{port}_V_{pin}({net}_{pin.lower()})" for pin in PINS)
+            for port, net in ports
+        ),
     ]
     monitors = []
     if node.fifo is not None:
         for wire in ("count", "maxcount"):
             monitors.append(f"	{_net('[31:0]', f'{node.name}_{wire}')}")
-        pins[-1] += ","
         pins.append(f".count({node.name}_count), .maxcount({node.name}_maxcount)")
     return [
         *monitors,
         f"	{node.module} {node.name}_i (",
-        *(f"		{pin}" for pin in pins),
+        ",\n".join(f"		{pin}" for pin in pins),
         "	);",
     ]

@@ -50,7 +50,8 @@ def compile_model(
     Args:
         rtl: folder with design.json, top.sv and its sources.
         cache: folder of compiled programs, shared between builds; safe against concurrent ones.
-        gauge: simulate FINN's unbounded FIFO gauges in place of FIFOs.
+        gauge: simulate FINN's FIFO gauges in place of FIFOs, whose depth is set when the program
+            runs.
         trace: make the program able to record waveforms (VCD).
         jobs: compiler processes at a time.
         optimise: compile for speed; else for a short compilation, for large designs of which
@@ -161,7 +162,9 @@ def compile_program(
     root = verilator_root()
     model = scratch / "model"
     runtime = _runtime(cache, variant)
-    flags = f"-std=c++20 -I{scratch}" + (" -DHWFLOW_TRACE" if variant.trace else "")
+    flags = f"-std=c++20 -I{scratch}"
+    flags += " -DHWFLOW_TRACE" if variant.trace else ""
+    flags += " -DHWFLOW_GAUGE" if variant.gauge else ""
     verilate = run_process(
         [
             root / "bin" / "verilator_bin",
@@ -244,4 +247,8 @@ def _stream_table(design: Design) -> str:
             f"  fifos[{index}].count = {net}_count;",
             f"  fifos[{index}].high = {net}_maxcount;",
         ]
-    return "\n".join([*lines, "}", ""])
+    lines += ["}", "#ifdef HWFLOW_GAUGE", "void set_depths(Vtop___024root &nets) {"]
+    for index, fifo in enumerate(fifos):
+        gauge = f"nets.{design.top}__DOT__{fifo}_i__DOT__fifo__DOT__Depth"
+        lines.append(f"  {gauge} = fifos[{index}].depth;")
+    return "\n".join([*lines, "}", "#endif", ""])

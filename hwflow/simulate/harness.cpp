@@ -8,6 +8,7 @@
 //   sink P          chance in % that the output is not ready in a cycle
 //   seed S          interval N  cycles a frame at which the input is offered (0: at once)
 //   patience N      cycles without any transfer that count as a deadlock
+//   depth K N       of FIFO K, of a program with gauges in place of FIFOs
 //   capture K FILE  record stream K              trace FILE FIRST COUNT
 #include <cstdint>
 #include <cstdio>
@@ -64,6 +65,7 @@ struct Stream {
 struct Fifo {
   const char *name;
   uint32_t count = 0, high = 0;
+  uint32_t depth = UINT32_MAX;
 };
 
 #include "streams.h"
@@ -106,6 +108,11 @@ int main(int argc, char **argv) {
     else if (key == "sink") in >> sink;
     else if (key == "seed") in >> seed;
     else if (key == "trace") in >> trace >> trace_first >> trace_count;
+    else if (key == "depth") {
+      unsigned index;
+      in >> index;
+      in >> fifos[index].depth;
+    }
     else if (key == "capture") {
       unsigned index;
       std::string path;
@@ -157,6 +164,9 @@ int main(int argc, char **argv) {
   top->ap_clk = 0;
   top->eval();
   for (int i = 0; i < 10; i++) tick();
+#ifdef HWFLOW_GAUGE
+  set_depths(*top->rootp);
+#endif
   top->ap_rst_n = 1;
 
   uint64_t drain = 0;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from hwflow.processes import Finished, run_process
 from hwflow.recipe import Stall
 from hwflow.rtl import Stream, load_design
 from hwflow.simulate.compile import compile_model
-from hwflow.simulate.packing import pack, unpack
+from hwflow.simulate.packing import Words, pack, unpack, words_per_beat
 
 Codes = NDArray[np.int64]
 
@@ -52,7 +52,8 @@ class SimulationResult:
         total_cycles: from the end of reset to the last output beat.
         fifo_high_water: most words that each FIFO held.
         streams: statistics of each stream.
-        captured: integers of each recorded stream, (N, elements).
+        captured: integers of each recorded stream, (N, elements) of whole frames; more than were
+            put in where a layer begins a frame by itself, as padding does.
     """
 
     outputs: Codes
@@ -64,13 +65,18 @@ class SimulationResult:
     captured: dict[str, Codes]
 
 
+def _whole_frames(words: Words, stream: Stream) -> Words:
+    frame = stream.beats * words_per_beat(stream)
+    return words[: len(words) // frame * frame]
+
+
 class Simulator:
     """A compiled accelerator.
 
     Args:
         rtl: RTL folder.
         cache: folder for compiled programs.
-        gauge: measure FIFOs with unbounded gauges.
+        gauge: put gauges in place of FIFOs, as deep as each run wants them.
         trace: be able to record waveforms.
         jobs: compiler processes at a time.
         optimise: compile for speed; else for a short compilation.
@@ -100,6 +106,7 @@ class Simulator:
         seed: int = 0,
         interval: int = 0,
         capture: Sequence[str] = (),
+        depths: Mapping[str, int] | None = None,
         waveform: Waveform | None = None,
     ) -> SimulationResult:
         """Stream frames through the accelerator.
@@ -111,6 +118,7 @@ class Simulator:
             interval: cycles over which each frame's beats are spread evenly; 0: as fast as
                 they are taken.
             capture: names of streams whose transfers are recorded.
+            depths: of gauges, by the FIFO's name; those that are not named have no bound.
             waveform: record a window of cycles; the simulator must have been made with `trace`.
 
         Raises:
@@ -119,6 +127,7 @@ class Simulator:
         """
         stall = stall or Stall()
         names = [s.name for s in self.design.streams]
+        fifos = [node.name for node in self.design.nodes if node.fifo is not None]
         with tempfile.TemporaryDirectory(prefix="hwflow-sim-") as scratch:
             folder = Path(scratch)
             pack(frames, self.design.input).tofile(folder / "in")
@@ -133,6 +142,7 @@ class Simulator:
                 f"interval {interval}",
                 f"patience {2000 + 4 * self.design.bound_cycles}",
                 *(f"capture {names.index(name)} {folder}/{name}" for name in capture),
+                *(f"depth {fifos.index(name)} {words}" for name, words in (depths or {}).items()),
             ]
             if waveform is not None:
                 lines.append(f"trace {waveform.file} {waveform.first} {waveform.cycles}")
@@ -143,7 +153,7 @@ class Simulator:
             report = json.loads((folder / "report").read_text())
             outputs = unpack(np.fromfile(folder / "out", "<u4"), self.design.output)
             captured = {
-                s.name: unpack(np.fromfile(folder / s.name, "<u4"), s)
+                s.name: unpack(_whole_frames(np.fromfile(folder / s.name, "<u4"), s), s)
                 for s in self.design.streams
                 if s.name in capture
             }

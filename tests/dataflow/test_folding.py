@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.costs import divisors, target_cycles
-from hwflow.dataflow.folding import fold_for_cycles, fold_from_file, layer_cycles
+from hwflow.dataflow.folding import fold_for_cycles, layer_cycles
+from hwflow.dataflow.folding_file import fold_from_file
 from hwflow.errors import HwflowError, RequestError
 from hwflow.recipe import Hardware
 from tests.hardware import PYNQ, lowered

@@ -6,7 +6,8 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from hwflow.errors import HwflowError
-from hwflow.exchange.images import concat, conv, global_average_pool, max_pool
+from hwflow.exchange.averages import global_average_pool
+from hwflow.exchange.images import concat, conv, max_pool
 from hwflow.exchange.values import Quantized
 
 ONE = np.asarray(1.0)

@@ -23,9 +23,12 @@ from qonnx.core.onnx_exec import execute_onnx
 from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.dataflow.specialise import RTL
+from hwflow.kernels.kernel_op import KernelOp
 from hwflow.processes import run_process
 from hwflow.recipe import Stall
-from hwflow.rtl import Port
+from hwflow.rtl import Node, Port
+from hwflow.rtl.generate import in_order
+from hwflow.rtl.nodes import generate_node
 from hwflow.simulate.compile import Variant, compile_program
 from hwflow.simulate.packing import pack, unpack
 from tests.hardware import PYNQ
@@ -111,16 +114,16 @@ class Bench:
         self.folder, self.models = folder, list(models)
         self.inputs: list[list[_Stream]] = []
         self.outputs: list[list[_Stream]] = []
-        sources: dict[str, None] = {}
+        self.nodes: list[Node] = []
         for index, model in enumerate(self.models):
             (node,) = model.graph.node
             node.name = f"layer{index}"
-            sources |= dict.fromkeys(generate_layer(model, folder))
+            self.nodes.append(generate_node(model, node, folder, PYNQ.part, PYNQ.clock_mhz))
             streams = [i for i, name in enumerate(node.input) if not _is_parameter(model, name)]
             self.inputs.append([_stream(model, i, source=True) for i in streams])
             self.outputs.append([_stream(model, i, False) for i in range(len(node.output))])
         (folder / "top.sv").write_text(self._top())
-        (folder / "sources.f").write_text("\n".join([*sources, "top.sv"]) + "\n")
+        (folder / "sources.f").write_text("\n".join([*in_order(self.nodes), "top.sv"]) + "\n")
         cache.mkdir(exist_ok=True)
         scratch = folder / "program"
         scratch.mkdir()
@@ -133,7 +136,7 @@ class Bench:
         """Assert that every layer puts out what FINN's execution does, bit by bit.
 
         The first two frames are the least and the greatest number of each type, the others
-        random. Without stalls the cycles of a frame are compared with `get_exp_cycles`, exactly.
+        random. Without stalls the cycles of a frame are compared with `node_cycles`, exactly.
         """
         random = np.random.default_rng(seed)
         given = [
@@ -151,7 +154,7 @@ class Bench:
                     wrong = np.argwhere(expected != outputs)
                     assert not len(wrong), f"{about}: {stream.tensor} differs at {wrong[0]}"
                 if stall == Stall():
-                    formula = getCustomOp(model.graph.node[0]).get_exp_cycles()
+                    formula = self.nodes[index].cycles
                     assert cycles[index] == formula, (
                         f"{about}: {cycles[index]} cycles a frame, not {formula}"
                     )
@@ -171,12 +174,13 @@ class Bench:
             the cycles between the completion of frames, over the second half of them.
         """
         frames = len(given[0][0])
-        longest = max(getCustomOp(model.graph.node[0]).get_exp_cycles() for model in self.models)
+        longest = max(node.cycles for node in self.nodes)
         with tempfile.TemporaryDirectory(prefix="hwflow-bench-") as scratch:
             folder = Path(scratch)
-            for streams, tensors in zip(self.inputs, given, strict=True):
-                for stream, values in zip(streams, tensors, strict=True):
-                    pack(values, stream.port).tofile(folder / stream.name)
+            for index, tensors in enumerate(given):
+                for stream, values in zip(self.inputs[index], tensors, strict=True):
+                    ordered = self._in_order(index, stream, values)
+                    pack(ordered, stream.port).tofile(folder / stream.name)
             lines = [
                 f"folder {folder}",
                 f"frames {frames}",
@@ -198,6 +202,15 @@ class Bench:
                 for index in range(len(self.models))
             ]
         return found, [_interval(cycles) for cycles in completed]
+
+    def _in_order(self, index: int, stream: _Stream, values: Integers) -> Integers:
+        """Frames (frames, elements) of a tensor in the order of its stream."""
+        (node,) = self.models[index].graph.node
+        layer, place = getCustomOp(node), list(node.input).index(stream.tensor)
+        if not isinstance(layer, KernelOp):
+            return values
+        tensors = values.reshape(len(values), *stream.shape)
+        return layer.stream_order(tensors, place).reshape(len(values), -1)
 
     def _explain(self, output: str) -> str:
         named = re.findall(r"\blayer(\d+)", output)
@@ -242,7 +255,7 @@ class Bench:
                     for wire in ("data", "valid", "ready")
                 ]
             layers.append(
-                f"	layer{index} layer{index}_i (\n		"
+                f"	{self.nodes[index].module} layer{index}_i (\n		"
                 + ",\n		".join(pins)
                 + "\n	);"
             )
@@ -287,15 +300,6 @@ class Bench:
                 "",
             ]
         )
-
-
-def generate_layer(model: ModelWrapper, folder: Path) -> list[str]:
-    """Generate the only layer of a graph into a folder; its source files."""
-    (node,) = model.graph.node
-    layer = getCustomOp(node)
-    layer.set_nodeattr("code_gen_dir_ipgen", str(folder))
-    layer.code_generation_ipgen(model, PYNQ.part, 10.0)
-    return [str(file) for file in layer.get_rtl_file_list(abspath=True)]
 
 
 def describe(model: ModelWrapper) -> str:

@@ -1,0 +1,5 @@
+"""ChannelwiseMul: each channel multiplied by a constant of its own."""
+
+from hwflow.kernels.channelwise_mul.op import ChannelwiseMul_rtl
+
+__all__ = ["ChannelwiseMul_rtl"]

@@ -1,0 +1,5 @@
+"""GlobalAccPool: the sum of each channel over all pixels of a frame."""
+
+from hwflow.kernels.global_acc_pool.op import GlobalAccPool_rtl
+
+__all__ = ["GlobalAccPool_rtl"]

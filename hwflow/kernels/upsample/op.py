@@ -1,0 +1,85 @@
+"""The FINN custom op of the upsampling kernel."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from finn.custom_op.fpgadataflow.rtl import register_custom_op
+from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
+from finn.custom_op.fpgadataflow.upsampler import UpsampleNearestNeighbour
+from qonnx.core.modelwrapper import ModelWrapper
+
+from hwflow.errors import HwflowError
+from hwflow.kernels.kernel_op import KernelOp
+from hwflow.kernels.memory import Memory
+
+
+@register_custom_op
+class UpsampleNearestNeighbour_rtl(UpsampleNearestNeighbour, KernelOp):
+    """Upsampling of (1, HI, WI, C) to (1, HO, WO, C) by whole factors HO / HI and WO / WI.
+
+    Takes HO * WO * C / SIMD cycles a frame, as FINN estimates.
+    """
+
+    SOURCE = Path(__file__).with_name("upsample.sv")
+
+    def get_nodeattr_types(self) -> dict[str, Any]:
+        """FINN's attributes of UpsampleNearestNeighbour and of RTL layers."""
+        attributes: dict[str, Any] = UpsampleNearestNeighbour.get_nodeattr_types(self)
+        return attributes | RTLBackend.get_nodeattr_types(self)
+
+    def get_exp_cycles(self) -> int:
+        """Cycles a frame."""
+        return math.prod(self.get_folded_output_shape()[:-1])
+
+    @property
+    def scales(self) -> tuple[int, int]:
+        """Factors of height and width.
+
+        Raises:
+            HwflowError: one is not whole.
+        """
+        sizes = {name: int(self.get_nodeattr(name)) for name in ("HI", "WI", "HO", "WO")}
+        if sizes["HO"] % sizes["HI"] or sizes["WO"] % sizes["WI"]:
+            raise HwflowError(
+                f"{self.onnx_node.name}: {sizes['HI']}x{sizes['WI']} pixels can't become"
+                f" {sizes['HO']}x{sizes['WO']}",
+                hint="hardware upsamples by whole factors",
+            )
+        return sizes["HO"] // sizes["HI"], sizes["WO"] // sizes["WI"]
+
+    @property
+    def folds(self) -> int:
+        """Transfers of a pixel."""
+        return self.get_nodeattr("NumChannels") // self.get_nodeattr("SIMD")
+
+    @property
+    def memory(self) -> Memory:
+        """The line buffer: a row; a pixel where rows are not repeated; nothing where nothing is."""
+        rows, columns = self.scales
+        pixels = self.get_nodeattr("WI") if rows > 1 else int(columns > 1)
+        return Memory(pixels * self.folds, self.get_instream_width(), one_address=True)
+
+    def lut_estimation(self, fpgapart: str) -> int:
+        """LUTs."""
+        return self.memory.luts
+
+    def bram_estimation(self, fpgapart: str) -> int:
+        """RAMB18 blocks of the line buffer."""
+        return self.memory.blocks
+
+    def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
+        """Write the layer's module."""
+        rows, columns = self.scales
+        self.write_module(
+            {
+                "WIDTH": self.get_nodeattr("WI"),
+                "FOLDS": self.folds,
+                "SCALE_H": rows,
+                "SCALE_W": columns,
+                "BITS": self.get_instream_width(),
+                "RAM_STYLE": f'"{self.memory.style}"',
+            }
+        )

@@ -1,0 +1,200 @@
+"""Pooling and upsampling kernels against FINN's execution, under stalls."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from qonnx.core.datatype import DataType
+from qonnx.core.onnx_exec import execute_onnx
+from qonnx.custom_op.registry import getCustomOp
+from torch.nn import functional
+
+from hwflow.costs import divisors
+from hwflow.errors import HwflowError
+from hwflow.rtl.generate import generate
+from hwflow.rtl.nodes import generate_node
+from hwflow.simulate import Simulator
+from tests.hardware import PYNQ
+from tests.hardware_graphs import HardwareGraph
+from tests.kernels.bench import STALLS, Bench, one_layer
+
+CASES = 30
+TYPES = ("BIPOLAR", "BINARY", "TERNARY", "UINT2", "INT2", "UINT4", "INT4", "INT5", "UINT8", "INT8")
+
+# Types of an average, and bits cut off, other than FINN's.
+OTHER_SIZES = (("INT4", "INT6", 0), ("INT4", "INT5", 1), ("INT4", "INT2", 9))
+
+
+def quantized_average(positions, datatype):
+    """Output type and bits cut off, as QONNX's QuantAvgPool2d and FINN's Pool have them."""
+    bits = datatype.bitwidth()
+    sums = ((2**bits - 1) * positions).bit_length()
+    return f"{'INT' if datatype.signed() else 'UINT'}{bits}", max(sums - bits, 0)
+
+
+def pool(function, channels, pe, kernel, pixels, datatype, output=None, size=0):
+    given = DataType[datatype]
+    if function == "QuantAvgPool" and output is None:
+        output, size = quantized_average(math.prod(kernel), given)
+    model = one_layer(
+        "Pool_rtl",
+        [(datatype, [1, *pixels, math.prod(kernel) * channels])],
+        Function=function,
+        Channels=channels,
+        PE=pe,
+        KernelSize=kernel,
+        OutImgDims=pixels,
+        InputDataType=datatype,
+        OutputDataType=output or datatype,
+        Size=size,
+    )
+    getCustomOp(model.graph.node[0]).minimize_accumulator_width(model)
+    return model
+
+
+def global_acc_pool(channels, pe, pixels, datatype):
+    return one_layer(
+        "GlobalAccPool_rtl",
+        [(datatype, [1, *pixels, channels])],
+        NumChannels=channels,
+        PE=pe,
+        inputDataType=datatype,
+        numInputVectors=[1, *pixels],
+    )
+
+
+def upsample(channels, simd, pixels, scales, datatype):
+    return one_layer(
+        "UpsampleNearestNeighbour_rtl",
+        [(datatype, [1, *pixels, channels])],
+        NumChannels=channels,
+        SIMD=simd,
+        HI=pixels[0],
+        WI=pixels[1],
+        HO=pixels[0] * scales[0],
+        WO=pixels[1] * scales[1],
+        inputDataType=datatype,
+    )
+
+
+def small_shape(random):
+    """Channels, PE and pixels."""
+    channels = random.integers(1, 13)
+    return channels, random.choice(divisors(channels)), random.integers(1, 5, 2).tolist()
+
+
+def fits_its_average(datatype, positions):
+    """FINN's output type of an average lacks the least sum of some signed types."""
+    output, size = quantized_average(positions, DataType[datatype])
+    least = positions * int(DataType[datatype].min()) >> size
+    return datatype not in {"BIPOLAR", "TERNARY"} and least >= DataType[output].min()
+
+
+def test_pool_equals_finn(finn, models, tmp_path):
+    random = np.random.default_rng(1)
+    layers = [pool("MaxPool", 64, 64, [2, 2], [2, 2], "BIPOLAR")]
+    layers += [pool("QuantAvgPool", 4, 2, [2, 2], [2, 2], *other) for other in OTHER_SIZES]
+    functions = ("MaxPool", "AccPool", "QuantAvgPool")
+    while len(layers) < 2 * CASES:
+        channels, pe, pixels = small_shape(random)
+        kernel = random.integers(1, 4, 2).tolist()
+        function, datatype = functions[len(layers) % 3], str(random.choice(TYPES))
+        if function != "QuantAvgPool" or fits_its_average(datatype, math.prod(kernel)):
+            layers.append(pool(function, channels, pe, kernel, pixels, datatype))
+    Bench(layers, tmp_path, models).check()
+
+
+def test_pool_equals_finn_s_own_execution(finn):
+    """Of averages too, whose execution is not inherited, where FINN's two sizes agree."""
+    random = np.random.default_rng(2)
+    for datatype, kernel in (
+        ("UINT4", [3, 3]),
+        ("INT4", [3, 3]),
+        ("INT8", [2, 2]),
+        ("UINT2", [7, 7]),
+    ):
+        model = pool("QuantAvgPool", 3, 1, kernel, [2, 3], datatype)
+        node, shape = model.graph.node[0], model.get_tensor_shape("in0")
+        given = DataType[datatype]
+        frame = random.integers(given.min(), given.max() + 1, shape).astype(np.float32)
+        found = execute_onnx(model, {"in0": frame})["out0"]
+        context = {"in0": frame, "out0": np.zeros_like(found)}
+        type(getCustomOp(node)).__mro__[1].execute_node(getCustomOp(node), context, model.graph)
+        assert np.array_equal(found, context["out0"])
+
+
+def test_an_average_cuts_off_the_bits_it_is_told(finn):
+    frame = np.full((1, 2, 2, 16), -3, np.float32)
+    for layer, wanted in zip(OTHER_SIZES, (-12, -6, -1), strict=True):
+        found = execute_onnx(pool("QuantAvgPool", 4, 2, [2, 2], [2, 2], *layer), {"in0": frame})
+        assert (found["out0"] == wanted).all()
+
+
+def test_global_pool_equals_finn(finn, models, tmp_path):
+    random = np.random.default_rng(3)
+    layers = [
+        global_acc_pool(1, 1, [1, 1], "UINT4"),
+        global_acc_pool(8, 4, [1, 1], "INT4"),
+        global_acc_pool(200, 1, [2, 2], "INT8"),
+        # Block RAM
+        global_acc_pool(1024, 1, [2, 1], "INT8"),
+    ]
+    while len(layers) < CASES + 4:
+        channels, pe, pixels = small_shape(random)
+        layers.append(global_acc_pool(channels, pe, pixels, str(random.choice(TYPES))))
+    styles = {getCustomOp(layer.graph.node[0]).memory.style for layer in layers}
+    assert styles == {"registers", "distributed", "block"}
+    Bench(layers, tmp_path, models).check()
+
+
+def test_upsampling_equals_finn(finn, models, tmp_path):
+    random = np.random.default_rng(4)
+    layers = [
+        # Block RAM
+        upsample(64, 2, [2, 32], [2, 2], "INT8"),
+        upsample(4, 2, [3, 2], [1, 1], "UINT4"),
+    ]
+    while len(layers) < CASES:
+        channels, simd, pixels = small_shape(random)
+        scales = random.integers(1, 4, 2).tolist()
+        layers.append(upsample(channels, simd, pixels, scales, str(random.choice(TYPES))))
+    styles = {getCustomOp(layer.graph.node[0]).memory.style for layer in layers}
+    assert styles == {"registers", "distributed", "block"}
+    Bench(layers, tmp_path, models).check()
+
+
+def test_windows_and_pools_are_those_of_torch(finn, models, tmp_path):
+    """FINN's sliding window in front of the kernel, three times, against torch's pools."""
+    graph = HardwareGraph(seed=5)
+    x = graph.input((9, 8, 4), "INT4")
+    x = graph.pool(graph.windows(x, [3, 3], [1, 1], simd=2, depthwise=True), "MaxPool", [3, 3], 2)
+    x = graph.windows(x, [2, 2], [2, 2], simd=2, depthwise=True)
+    x = graph.pool(x, "QuantAvgPool", [2, 2], 2, cut=2)
+    x = graph.pool(graph.windows(x, [2, 3], simd=2, depthwise=True), "AccPool", [2, 3], 2)
+    generate(graph.model(), tmp_path, PYNQ.part, 100)
+    frames = graph.frames(12)
+    images = torch.as_tensor(frames.reshape(-1, 9, 8, 4), dtype=torch.float64).permute(0, 3, 1, 2)
+    wanted = functional.max_pool2d(images, 3, 1)
+    wanted = functional.avg_pool2d(wanted, 2).floor()
+    wanted = functional.avg_pool2d(wanted, [2, 3], 1, divisor_override=1)
+    wanted = wanted.permute(0, 2, 3, 1).reshape(len(frames), -1).numpy()
+    simulator = Simulator(tmp_path, models, optimise=False)
+    for stall in STALLS:
+        assert np.array_equal(simulator.run(frames, stall=stall).outputs[:12], wanted), stall
+
+
+def test_what_no_kernel_computes_is_refused(finn, tmp_path):
+    refused = {
+        "is no integer": pool("AvgPool", 4, 2, [2, 2], [2, 2], "UINT4"),
+        "-5 to 3 do not fit its output type INT3": pool(
+            "QuantAvgPool", 4, 2, [3, 3], [2, 2], "INT3"
+        ),
+        "takes integers": pool("MaxPool", 4, 2, [2, 2], [2, 2], "FLOAT32"),
+    }
+    stretched = upsample(4, 2, [2, 2], [2, 2], "UINT4")
+    getCustomOp(stretched.graph.node[0]).set_nodeattr("WO", 5)
+    refused["2x2 pixels can't become 4x5"] = stretched
+    for message, model in refused.items():
+        with pytest.raises(HwflowError, match=f"layer: .*{message}"):
+            generate_node(model, model.graph.node[0], tmp_path, PYNQ.part, 100)
