@@ -11,6 +11,7 @@ import hwflow
 from hwflow.bitstream import why_skipped
 from hwflow.board import Board
 from hwflow.costs import LayerShape, Target, recipe_target, total_estimate
+from hwflow.kernels import KERNELS
 from hwflow.pipeline import ENDS
 from hwflow.recipe import Recipe
 from hwflow.recipe.network import network_name
@@ -39,7 +40,8 @@ from hwflow.report.schema import (
 from hwflow.rtl import Design, Port
 from hwflow.step_records import StepRecord
 
-KERNELS = {"LabelSelect_rtl": "hwflow label_select", "XnorMVAU_rtl": "hwflow xnor_mvau"}
+# Kernels that are not FINN's, by operation.
+OWN = {kernel.op: f"hwflow {kernel.name}" for kernel in KERNELS}
 
 
 def assemble(
@@ -150,7 +152,7 @@ def _hardware(
             Layer(
                 name=node.name,
                 op=node.op,
-                kernel=KERNELS.get(node.op, "FINN+ rtllib"),
+                kernel=OWN.get(node.op, "FINN+ rtllib"),
                 pe=node.pe,
                 simd=node.simd,
                 cycles=node.cycles,

@@ -73,7 +73,7 @@ class LabelSelect_rtl(LabelSelect, KernelOp):
         several = {} if self.get_nodeattr("K") == 1 else {"K": self.get_nodeattr("K")}
         if self.get_nodeattr("K") > labels:
             raise HwflowError(
-                f"{self.onnx_node.name}: of {labels} numbers the {several['K']} greatest are wanted"
+                f"{self.onnx_node.name}: of {labels} the {several['K']} greatest are wanted",
                 hint=f"ask for {labels} labels or fewer",
             )
         names = self.onnx_node.input
