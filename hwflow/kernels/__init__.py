@@ -38,6 +38,18 @@ KERNELS = (
         "sum of each channel over all pixels",
     ),
     Kernel(
+        "duplicate_streams",
+        "DuplicateStreams_rtl",
+        "vectors * NumChannels / PE",
+        "copies of a stream; a consumer that stalls costs the others nothing but time",
+    ),
+    Kernel(
+        "elementwise_add",
+        "ElementwiseAdd_rtl",
+        "vectors * channels / PE",
+        "sum of two streams of integers, of any widths and signs",
+    ),
+    Kernel(
         "label_select",
         "LabelSelect_rtl",
         "Labels / PE",
@@ -56,6 +68,24 @@ KERNELS = (
         "pixels repeated in their row and by rows, whole factors",
     ),
     Kernel(
+        "streaming_concat",
+        "StreamingConcat_rtl",
+        "vectors * channels / SIMD",
+        "channels of several streams joined, of any widths and signs",
+    ),
+    Kernel(
+        "streaming_split",
+        "StreamingSplit_rtl",
+        "vectors * channels / SIMD",
+        "channels of a stream shared out to several",
+    ),
+    Kernel(
+        "width_converter",
+        "WidthConverter_rtl",
+        "max(beats in, beats out)",
+        "the same numbers with more or fewer a beat, at full rate for any ratio",
+    ),
+    Kernel(
         "xnor_mvau",
         "XnorMVAU_rtl",
         "(MW / SIMD) * (MH / PE)",
@@ -68,8 +98,13 @@ def register() -> None:
     """Make the kernels' ops known to FINN+, whose settings must be set up before."""
     import hwflow.kernels.channelwise_add
     import hwflow.kernels.channelwise_mul
+    import hwflow.kernels.duplicate_streams
+    import hwflow.kernels.elementwise_add
     import hwflow.kernels.global_acc_pool
     import hwflow.kernels.label_select
     import hwflow.kernels.pool
+    import hwflow.kernels.streaming_concat
+    import hwflow.kernels.streaming_split
     import hwflow.kernels.upsample
+    import hwflow.kernels.width_converter
     import hwflow.kernels.xnor_mvau

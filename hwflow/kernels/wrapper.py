@@ -85,3 +85,9 @@ def _padded(width: int) -> int:
 def _side_by_side(signals: Sequence[str]) -> str:
     """The concatenation of signals, the first in the least significant bits."""
     return signals[0] if len(signals) == 1 else f"{{{', '.join(reversed(signals))}}}"
+
+
+def packed(values: Sequence[int], bits: int) -> str:
+    """SystemVerilog literal of numbers side by side, the first in the least significant bits."""
+    literals = [f"{bits}'d{value}" for value in reversed(values)]
+    return f"{{{', '.join(literals)}}}"

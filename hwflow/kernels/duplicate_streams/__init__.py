@@ -1,0 +1,5 @@
+"""DuplicateStreams: copies a stream for several consumers."""
+
+from hwflow.kernels.duplicate_streams.op import DuplicateStreams_rtl
+
+__all__ = ["DuplicateStreams_rtl"]

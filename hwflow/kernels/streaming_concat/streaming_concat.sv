@@ -1,0 +1,109 @@
+// Joins the channels of several streams: for each pixel those of input 0, then those of input 1
+// and so on.
+//
+// - For each pixel BEATS[i] transfers of SIMD elements are taken from input i, in the order of
+//   the inputs, and go out with elements widened to OUT_BITS.
+// - Rate: one transfer a cycle while the input whose turn it is is there and the output is taken:
+//   the sum of BEATS cycles a pixel. Latency: 1 cycle.
+// - Valid never waits for ready; output data holds while valid and not ready.
+// - Elements of input i are IN_BITS[i] wide, two's complement where SIGNED[i]; where BIPOLAR[i]
+//   they are one bit, 0 for -1 and 1 for +1.
+module streaming_concat #(
+	int unsigned  STREAMS,    // inputs
+	int unsigned  SIMD,       // elements a transfer
+	int unsigned  OUT_BITS,   // width of an element that goes out
+	int unsigned  ALL_BITS,   // width of an element of each input, added up
+	logic [STREAMS-1:0][31:0]  BEATS,    // transfers a pixel of each input, input 0 lowest
+	logic [STREAMS-1:0][31:0]  IN_BITS,
+	logic [STREAMS-1:0]        SIGNED,
+	logic [STREAMS-1:0]        BIPOLAR
+)(
+	input	logic  clk,
+	input	logic  rst,  // synchronous, active high
+
+	input	logic [SIMD*ALL_BITS-1:0]  idat,  // input 0 in the least significant bits
+	input	logic [STREAMS-1:0]  ivld,
+	output	logic [STREAMS-1:0]  irdy,
+
+	output	logic [SIMD*OUT_BITS-1:0]  odat,
+	output	logic  ovld,
+	input	logic  ordy
+);
+	// Transfers of the longest input, and where an input begins in idat, in elements' bits
+	function automatic int unsigned longest();
+		automatic int unsigned  res = 1;
+		for(int unsigned  i = 0; i < STREAMS; i++)  if(BEATS[i] > res)  res = BEATS[i];
+		return  res;
+	endfunction : longest
+	function automatic int unsigned bits_before(input int unsigned  stream);
+		automatic int unsigned  res = 0;
+		for(int unsigned  i = 0; i < stream; i++)  res += IN_BITS[i];
+		return  res;
+	endfunction : bits_before
+	localparam int unsigned  BEAT_BITS = longest() > 1? $clog2(longest()) : 1;
+	typedef logic [OUT_BITS-1:0]  element_t;
+
+	// Output register; everything stands still while it is held
+	logic  Vld = 0;
+	logic [SIMD*OUT_BITS-1:0]  Out;
+	assign  ovld = Vld;
+	assign  odat = Out;
+	wire  go = !Vld || ordy;
+
+	// Whose turn it is, one bit set, and the transfers of it that are left after this one
+	logic [STREAMS-1:0]    Turn = STREAMS'(1);
+	logic [BEAT_BITS-1:0]  Left = BEAT_BITS'(BEATS[0] - 1);
+	wire [STREAMS-1:0]  turn = (Turn << 1) | (Turn >> (STREAMS-1));
+	wire  valid = |(Turn & ivld);
+	logic [BEAT_BITS-1:0]  refill;
+	always_comb begin
+		refill = '0;
+		for(int unsigned  i = 0; i < STREAMS; i++)
+			refill |= turn[i]? BEAT_BITS'(BEATS[i] - 1) : '0;
+	end
+	assign  irdy = go? Turn : '0;
+	always_ff @(posedge clk) begin
+		if(rst) begin
+			Turn <= STREAMS'(1);
+			Left <= BEAT_BITS'(BEATS[0] - 1);
+		end
+		else if(go && valid) begin
+			if(Left == 0)  Turn <= turn;
+			Left <= Left == 0? refill : Left - 1'b1;
+		end
+	end
+
+	// Elements of each input, widened
+	wire [STREAMS-1:0][SIMD*OUT_BITS-1:0]  wide;
+	for(genvar  i = 0; i < STREAMS; i++) begin : genStream
+		localparam int unsigned  BITS = IN_BITS[i];
+		for(genvar  s = 0; s < SIMD; s++) begin : genElement
+			wire [BITS-1:0]  raw = idat[SIMD*bits_before(i) + s*BITS +: BITS];
+			assign  wide[i][s*OUT_BITS +: OUT_BITS] =
+				BIPOLAR[i]? (raw[0]? element_t'(1) : '1) :
+				SIGNED[i]?  element_t'(signed'(raw)) : element_t'(raw);
+		end : genElement
+	end : genStream
+
+	logic [SIMD*OUT_BITS-1:0]  chosen;
+	always_comb begin
+		chosen = '0;
+		for(int unsigned  i = 0; i < STREAMS; i++)  chosen |= Turn[i]? wide[i] : '0;
+	end
+	always_ff @(posedge clk) begin
+		if(rst)      Vld <= 0;
+		else if(go)  Vld <= valid;
+	end
+	always_ff @(posedge clk)  if(go)  Out <= chosen;
+
+	// The stream rule, and one turn at a time
+	logic  WasHeld = 0;
+	logic [SIMD*OUT_BITS-1:0]  Held;
+	always_ff @(posedge clk) begin
+		WasHeld <= !rst && ovld && !ordy;
+		Held    <= odat;
+		assert(rst || !WasHeld || (ovld && (odat == Held))) else $error("%m: output withdrawn.");
+		assert(rst || $onehot(Turn)) else $error("%m: it is nobody's turn.");
+	end
+
+endmodule : streaming_concat

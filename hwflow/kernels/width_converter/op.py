@@ -1,0 +1,48 @@
+"""The FINN custom op of the width converter."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from finn.custom_op.fpgadataflow.rtl import register_custom_op
+from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
+from finn.custom_op.fpgadataflow.streamingdatawidthconverter import StreamingDataWidthConverter
+from qonnx.core.modelwrapper import ModelWrapper
+
+from hwflow.kernels.kernel_op import KernelOp
+
+
+@register_custom_op
+class WidthConverter_rtl(StreamingDataWidthConverter, KernelOp):
+    """The same tensor with inWidth bits a beat in and outWidth bits a beat out, of any ratio.
+
+    A frame takes max(beats in, beats out) cycles. FINN's converter goes over the least common
+    multiple of the widths and is slower where neither divides the other: from 64 to 36 bits it
+    takes 24 cycles for 16 beats.
+    """
+
+    SOURCE = Path(__file__).with_name("width_converter.sv")
+
+    def get_nodeattr_types(self) -> dict[str, Any]:
+        """FINN's attributes of width converters and of RTL layers."""
+        return StreamingDataWidthConverter.get_nodeattr_types(self) | RTLBackend.get_nodeattr_types(
+            self
+        )
+
+    def execute_node(self, context: dict[str, Any], graph: Any) -> None:
+        """Execute in Python: the numbers stay, their shape may change."""
+        node = self.onnx_node
+        context[node.output[0]] = context[node.input[0]].reshape(self.get_normal_output_shape())
+
+    def get_exp_cycles(self) -> int:
+        """Cycles a frame: the beats of the narrower side."""
+        shapes = self.get_folded_input_shape(), self.get_folded_output_shape()
+        return max(math.prod(shape[:-1]) for shape in shapes)
+
+    def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
+        """Write the layer's module."""
+        self.write_module(
+            {"IN_BITS": self.get_instream_width(), "OUT_BITS": self.get_outstream_width()}
+        )
