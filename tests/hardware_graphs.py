@@ -17,6 +17,7 @@ from qonnx.custom_op.registry import getCustomOp
 from qonnx.util.basic import qonnx_make_model
 
 from hwflow.dataflow.specialise import RTL
+from hwflow.kernels.integer_types import integer_type
 
 Codes = NDArray[np.int64]
 
@@ -115,6 +116,39 @@ class HardwareGraph:
             parallel_window=int(parallel),
             is1D=int(1 in size),
             ram_style="auto",
+        )
+
+    def pool(
+        self,
+        x: str,
+        function: str,
+        kernel: Sequence[int],
+        pe: int = 1,
+        cut: int = 0,
+        name: str = "",
+    ) -> str:
+        """Each channel of windows made with `depthwise`: MaxPool, AccPool, or QuantAvgPool, the
+        sum without its `cut` lowest bits."""
+        (*pixels, depth), datatype = self.tensors[x]
+        count = int(np.prod(kernel))
+        kind = DataType[datatype]
+        output = datatype
+        if function != "MaxPool":
+            low, high = (count * int(bound) >> cut for bound in (kind.min(), kind.max()))
+            output = integer_type(low, high).name
+        return self._node(
+            "Pool",
+            [x],
+            ((*pixels, depth // count), output),
+            name,
+            Channels=depth // count,
+            PE=pe,
+            KernelSize=list(kernel),
+            Function=function,
+            OutImgDims=list(pixels[1:]),
+            InputDataType=datatype,
+            OutputDataType=output,
+            Size=cut,
         )
 
     def linear(

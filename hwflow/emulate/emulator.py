@@ -3,80 +3,173 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
 
-from hwflow.emulate.layers import LAYERS, TRANSPARENT, Layer
-from hwflow.errors import HwflowError
+from hwflow.dataflow.specialise import base_op
+from hwflow.emulate.from_graph import TRANSPARENT, emulation
+from hwflow.emulate.layers import Layer
+from hwflow.emulate.ranges import Range, channel_ranges
 
 Codes = NDArray[np.int64]
+WINDOWS = "ConvolutionInputGenerator"
+# Numbers in the widest tensor of a batch: more would not stay in the processor's cache.
+WIDEST = 2**21
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A layer: the tensors that it reads and makes."""
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    layer: Layer
 
 
 class Emulator:
     """The hardware graph as a function of integers, bit for bit.
 
+    Windows are not made one by one where what reads them can slide over the image itself.
+
     Args:
-        model: chain of hardware layers, before or after converters and FIFOs are put in.
+        model: hardware layers in the order of computation, with or without converters and FIFOs.
 
     Raises:
         HwflowError: a layer that has no emulation.
     """
 
-    # Frames at a time: their activations stay in the processor's cache.
+    # Frames at a time, at most: their activations stay in the processor's cache.
     BATCH = 512
 
     def __init__(self, model: ModelWrapper) -> None:
-        self.layers: list[tuple[str, str, Layer | None]] = []
-        for node in model.graph.node:
-            kind = node.op_type.removesuffix("_rtl").removesuffix("_hls")
-            if kind in TRANSPARENT:
-                self.layers.append((node.name, node.output[0], None))
-            elif kind in LAYERS:
-                self.layers.append((node.name, node.output[0], LAYERS[kind](model, node)))
-            else:
-                raise HwflowError(
-                    f"{node.name}: {node.op_type} has no emulation",
-                    hint=f"emulated are {', '.join(LAYERS)}",
-                )
+        self.input, self.output = model.graph.input[0].name, model.graph.output[0].name
+        self.shape = tuple(model.get_tensor_shape(self.input))[1:]
+        ranges = channel_ranges(model)
+        self.steps = [_step(model, node, ranges) for node in model.graph.node]
+        self.orders = dict(_stream_orders(model))
+        read = {self.output, *(name for step in self.steps for name in step.inputs)}
+        widest = max(math.prod(model.get_tensor_shape(name)) for name in read)
+        self.batch = max(1, min(self.BATCH, WIDEST // widest))
+
+    @property
+    def tensors(self) -> dict[str, str]:
+        """The (first) tensor that each layer makes, by the layer's name."""
+        return {step.name: step.outputs[0] for step in self.steps}
 
     def run(self, codes: NDArray[np.integer]) -> Codes:
         """The output integers of frames.
 
         Args:
-            codes: input integers, (N, ...); flattened to (N, elements).
+            codes: input integers, (N, ...), in the order of the input tensor: images channels
+                last.
 
         Returns:
             (N, outputs).
         """
-        outputs = [values[-1] for values in self._batches(codes, keep=False)]
-        return _joined(outputs)
+        return self.run_layers(codes, [self.output])[self.output]
 
-    def run_layers(self, codes: NDArray[np.integer]) -> dict[str, Codes]:
-        """Every layer's integers: by the name of its output tensor, (N, elements)."""
-        batches = list(self._batches(codes, keep=True))
+    def run_layers(
+        self, codes: NDArray[np.integer], tensors: Collection[str] | None = None
+    ) -> dict[str, Codes]:
+        """Integers of tensors: by their names, (N, elements), images channels last.
+
+        Args:
+            codes: see `run`.
+            tensors: which; None: all that layers make.
+        """
+        if tensors is None:
+            tensors = [name for step in self.steps for name in step.outputs]
+        batches = list(self._batches(codes, tensors))
+        return {name: _joined([values[name] for values in batches]) for name in tensors}
+
+    def run_streams(self, codes: NDArray[np.integer]) -> dict[str, Codes]:
+        """As `run_layers`, of all tensors, in the order in which numbers leave a layer.
+
+        That is another one where windows go to a depthwise layer or a pool: as many channels at a
+        time as that has PE, all taps of them, then the next.
+        """
+        layers = self.run_layers(codes)
         return {
-            tensor: _joined([values[index] for values in batches])
-            for index, (_, tensor, _) in enumerate(self.layers)
+            name: values[:, self.orders[name]] if name in self.orders else values
+            for name, values in layers.items()
         }
 
-    def _batches(self, codes: NDArray[np.integer], *, keep: bool) -> Iterator[list[torch.Tensor]]:
-        flat = codes.reshape(len(codes), math.prod(codes.shape[1:]))
+    def _batches(
+        self, codes: NDArray[np.integer], tensors: Collection[str]
+    ) -> Iterator[dict[str, torch.Tensor]]:
+        steps = self._needed(tensors)
+        frames = codes.reshape(len(codes), *self.shape)
         with torch.inference_mode():
-            for start in range(0, len(flat), self.BATCH):
-                value = torch.from_numpy(np.ascontiguousarray(flat[start : start + self.BATCH]))
-                kept = []
-                for _, _, layer in self.layers:
-                    value = value if layer is None else layer(value)
-                    if keep:
-                        kept.append(value)
-                yield kept if keep else [value]
+            for start in range(0, len(frames), self.batch):
+                batch = np.ascontiguousarray(frames[start : start + self.batch], np.float32)
+                values = {self.input: torch.from_numpy(batch)}
+                kept = {}
+                for step, last in steps:
+                    made = step.layer(*(values[name] for name in step.inputs))
+                    values.update(dict.fromkeys(step.outputs, made))
+                    kept |= {name: made for name in step.outputs if name in tensors}
+                    for name in last:
+                        del values[name]
+                yield kept
+
+    def _needed(self, tensors: Collection[str]) -> list[tuple[_Step, list[str]]]:
+        """The steps that lead to tensors, and after each the tensors that no later one reads."""
+        wanted, chosen = set(tensors), []
+        for step in reversed(self.steps):
+            if wanted & set(step.outputs):
+                chosen.append((step, [name for name in set(step.inputs) if name not in wanted]))
+                wanted |= set(step.inputs)
+        return chosen[::-1]
+
+
+def _step(model: ModelWrapper, node: Any, ranges: dict[str, Range]) -> _Step:
+    streams = [name for name in node.input if model.get_initializer(name) is None]
+    windows = _windows_before(model, node)
+    if windows is not None:
+        streams = [windows.input[0]]
+    layer = emulation(model, node, windows, ranges[node.input[0]])
+    return _Step(node.name, tuple(streams), tuple(node.output), layer)
+
+
+def _windows_before(model: ModelWrapper, node: Any) -> Any:
+    """The windows that a product or pool reads, converters and FIFOs between; None: none."""
+    if base_op(node) not in {"MVAU", "VVAU", "Pool"}:
+        return None
+    before = model.find_producer(node.input[0])
+    while before is not None and base_op(before) in TRANSPARENT - {"DuplicateStreams"}:
+        before = model.find_producer(before.input[0])
+    return before if before is not None and base_op(before) == WINDOWS else None
+
+
+def _stream_orders(model: ModelWrapper) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Of each tensor whose stream is in another order: which number comes when."""
+    orders: dict[str, NDArray[np.int64]] = {}
+    for node in model.graph.node:
+        op = base_op(node)
+        if op == WINDOWS and getCustomOp(node).get_nodeattr("depthwise"):
+            orders[node.output[0]] = _depthwise_order(model, node)
+        elif op in TRANSPARENT and node.input[0] in orders:
+            orders.update(dict.fromkeys(node.output, orders[node.input[0]]))
+    yield from orders.items()
+
+
+def _depthwise_order(model: ModelWrapper, node: Any) -> NDArray[np.int64]:
+    layer = getCustomOp(node)
+    channels, simd = layer.get_nodeattr("IFMChannels"), layer.get_nodeattr("SIMD")
+    shape = model.get_tensor_shape(node.output[0])
+    places = np.arange(math.prod(shape)).reshape(-1, shape[-1] // channels, channels // simd, simd)
+    return places.transpose(0, 2, 1, 3).reshape(-1)
 
 
 def _joined(parts: list[torch.Tensor]) -> Codes:
     if not parts:
         return np.zeros((0, 1), np.int64)
-    return torch.cat(parts).numpy().astype(np.int64)
+    return torch.cat([part.reshape(len(part), -1) for part in parts]).numpy().astype(np.int64)

@@ -32,12 +32,6 @@ KERNELS = (
         "each channel multiplied by an integer of its own, in LUTs or DSP blocks",
     ),
     Kernel(
-        "global_acc_pool",
-        "GlobalAccPool_rtl",
-        "pixels * C / PE",
-        "sum of each channel over all pixels",
-    ),
-    Kernel(
         "duplicate_streams",
         "DuplicateStreams_rtl",
         "vectors * NumChannels / PE",
@@ -48,6 +42,12 @@ KERNELS = (
         "ElementwiseAdd_rtl",
         "vectors * channels / PE",
         "sum of two streams of integers, of any widths and signs",
+    ),
+    Kernel(
+        "global_acc_pool",
+        "GlobalAccPool_rtl",
+        "pixels * C / PE",
+        "sum of each channel over all pixels",
     ),
     Kernel(
         "label_select",
@@ -62,12 +62,6 @@ KERNELS = (
         "maximum, sum or average rounded down of each channel over a window",
     ),
     Kernel(
-        "upsample",
-        "UpsampleNearestNeighbour_rtl",
-        "output pixels * C / SIMD",
-        "pixels repeated in their row and by rows, whole factors",
-    ),
-    Kernel(
         "streaming_concat",
         "StreamingConcat_rtl",
         "vectors * channels / SIMD",
@@ -78,6 +72,12 @@ KERNELS = (
         "StreamingSplit_rtl",
         "vectors * channels / SIMD",
         "channels of a stream shared out to several",
+    ),
+    Kernel(
+        "upsample",
+        "UpsampleNearestNeighbour_rtl",
+        "output pixels * C / SIMD",
+        "pixels repeated in their row and by rows, whole factors",
     ),
     Kernel(
         "width_converter",
@@ -102,9 +102,11 @@ def register() -> None:
     import hwflow.kernels.elementwise_add
     import hwflow.kernels.global_acc_pool
     import hwflow.kernels.label_select
+    import hwflow.kernels.lut_mvau
     import hwflow.kernels.pool
     import hwflow.kernels.streaming_concat
     import hwflow.kernels.streaming_split
     import hwflow.kernels.upsample
+    import hwflow.kernels.vvau
     import hwflow.kernels.width_converter
     import hwflow.kernels.xnor_mvau

@@ -19,9 +19,16 @@ class KernelOp(RTLBackend):
 
     Attributes:
         SOURCE: the kernel's SystemVerilog, called as its module.
+        SHARED: SystemVerilog of modules in it that other kernels have too.
     """
 
     SOURCE: ClassVar[Path]
+    SHARED: ClassVar[tuple[Path, ...]] = ()
+
+    @property
+    def source(self) -> Path:
+        """The SystemVerilog of this layer's kernel."""
+        return self.SOURCE
 
     def write_module(self, parameters: Mapping[str, object]) -> None:
         """Write the layer's module, the kernel with these parameters and FINN's ports."""
@@ -29,7 +36,7 @@ class KernelOp(RTLBackend):
         inputs = [self.get_instream_width(i) for i in range(len(self.onnx_node.input))]
         text = kernel_wrapper(
             name,
-            self.SOURCE.stem,
+            self.source.stem,
             parameters,
             in_widths=[width for width in inputs if width],
             out_widths=[self.get_outstream_width(i) for i in range(len(self.onnx_node.output))],
@@ -54,9 +61,9 @@ class KernelOp(RTLBackend):
         return Path(self.get_nodeattr("code_gen_dir_ipgen"))
 
     def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
-        """The kernel's source and the layer's module."""
-        own = f"{self.onnx_node.name}.sv"
-        return [str(self.SOURCE), str(self.folder / own)] if abspath else [self.SOURCE.name, own]
+        """The kernel's sources and the layer's module."""
+        files = [*self.SHARED, self.source, self.folder / f"{self.onnx_node.name}.sv"]
+        return [str(file) if abspath else file.name for file in files]
 
     def code_generation_ipi(self) -> list[str]:
         """Vivado IP integrator commands that add the sources and place the layer."""

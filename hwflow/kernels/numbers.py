@@ -18,7 +18,7 @@ def kind(datatype: Any) -> int:
     return SIGNED if datatype.signed() else UNSIGNED
 
 
-def memory_file(words: NDArray[np.floating], datatype: Any) -> str:
+def memory_file(words: NDArray[np.number], datatype: Any) -> str:
     """A $readmemh file of words.
 
     Args:

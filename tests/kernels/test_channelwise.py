@@ -6,7 +6,9 @@ from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.costs import divisors
 from hwflow.errors import HwflowError
-from tests.kernels.bench import Bench, generate_layer, one_layer
+from hwflow.rtl.nodes import generate_node
+from tests.hardware import PYNQ
+from tests.kernels.bench import Bench, one_layer
 
 CASES = 30
 TYPES = ("BIPOLAR", "BINARY", "TERNARY", "UINT2", "INT3", "UINT4", "INT8", "UINT8", "INT12")
@@ -63,7 +65,7 @@ def test_channelwise_multiplication_equals_finn(finn, models, tmp_path):
 @pytest.mark.parametrize(
     ("op", "constants", "constant_type", "output"),
     [
-        ("ChannelwiseAdd_rtl", [0, 0], "UINT1", "INT4"),
+        ("ChannelwiseAdd_rtl", [0, 0], "BINARY", "INT4"),
         ("ChannelwiseAdd_rtl", [-1, 0], "INT2", "INT5"),
         ("ChannelwiseAdd_rtl", [8, 9], "UINT4", "UINT5"),
         ("ChannelwiseMul_rtl", [-1, 1], "INT2", "INT5"),
@@ -88,7 +90,7 @@ def test_constants_that_are_none_for_each_channel_are_refused(finn, tmp_path):
         for name, value in changes.items():
             getCustomOp(model.graph.node[0]).set_nodeattr(name, value)
         with pytest.raises(HwflowError, match=f"layer: .*{message}"):
-            generate_layer(model, tmp_path)
+            generate_node(model, model.graph.node[0], tmp_path, PYNQ.part, 100)
 
     refused("not constant", None)
     refused("no integers", [0.5, 1, 2, 3])

@@ -4,16 +4,26 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from qonnx.core.datatype import DataType
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.custom_op.registry import getCustomOp
+from torch.nn import functional
 
 from hwflow.costs import divisors
 from hwflow.errors import HwflowError
-from tests.kernels.bench import Bench, generate_layer, one_layer
+from hwflow.rtl.generate import generate
+from hwflow.rtl.nodes import generate_node
+from hwflow.simulate import Simulator
+from tests.hardware import PYNQ
+from tests.hardware_graphs import HardwareGraph
+from tests.kernels.bench import STALLS, Bench, one_layer
 
 CASES = 30
 TYPES = ("BIPOLAR", "BINARY", "TERNARY", "UINT2", "INT2", "UINT4", "INT4", "INT5", "UINT8", "INT8")
+
+# Types of an average, and bits cut off, other than FINN's.
+OTHER_SIZES = (("INT4", "INT6", 0), ("INT4", "INT5", 1), ("INT4", "INT2", 9))
 
 
 def quantized_average(positions, datatype):
@@ -84,6 +94,7 @@ def fits_its_average(datatype, positions):
 def test_pool_equals_finn(finn, models, tmp_path):
     random = np.random.default_rng(1)
     layers = [pool("MaxPool", 64, 64, [2, 2], [2, 2], "BIPOLAR")]
+    layers += [pool("QuantAvgPool", 4, 2, [2, 2], [2, 2], *other) for other in OTHER_SIZES]
     functions = ("MaxPool", "AccPool", "QuantAvgPool")
     while len(layers) < 2 * CASES:
         channels, pe, pixels = small_shape(random)
@@ -113,17 +124,11 @@ def test_pool_equals_finn_s_own_execution(finn):
         assert np.array_equal(found, context["out0"])
 
 
-def test_an_average_cuts_off_the_bits_it_is_told(finn, models, tmp_path):
-    layers = [
-        pool("QuantAvgPool", 4, 2, [2, 2], [2, 2], "INT4", "INT6", 0),
-        pool("QuantAvgPool", 4, 2, [2, 2], [2, 2], "INT4", "INT5", 1),
-        pool("QuantAvgPool", 4, 2, [2, 2], [2, 2], "UINT4", "UINT8", 5),
-        pool("QuantAvgPool", 4, 2, [2, 2], [2, 2], "INT4", "INT2", 9),
-    ]
+def test_an_average_cuts_off_the_bits_it_is_told(finn):
     frame = np.full((1, 2, 2, 16), -3, np.float32)
-    assert (execute_onnx(layers[1], {"in0": frame})["out0"] == -6).all()
-    assert (execute_onnx(layers[3], {"in0": frame})["out0"] == -1).all()
-    Bench(layers, tmp_path, models).check()
+    for layer, wanted in zip(OTHER_SIZES, (-12, -6, -1), strict=True):
+        found = execute_onnx(pool("QuantAvgPool", 4, 2, [2, 2], [2, 2], *layer), {"in0": frame})
+        assert (found["out0"] == wanted).all()
 
 
 def test_global_pool_equals_finn(finn, models, tmp_path):
@@ -159,6 +164,26 @@ def test_upsampling_equals_finn(finn, models, tmp_path):
     Bench(layers, tmp_path, models).check()
 
 
+def test_windows_and_pools_are_those_of_torch(finn, models, tmp_path):
+    """FINN's sliding window in front of the kernel, three times, against torch's pools."""
+    graph = HardwareGraph(seed=5)
+    x = graph.input((9, 8, 4), "INT4")
+    x = graph.pool(graph.windows(x, [3, 3], [1, 1], simd=2, depthwise=True), "MaxPool", [3, 3], 2)
+    x = graph.windows(x, [2, 2], [2, 2], simd=2, depthwise=True)
+    x = graph.pool(x, "QuantAvgPool", [2, 2], 2, cut=2)
+    x = graph.pool(graph.windows(x, [2, 3], simd=2, depthwise=True), "AccPool", [2, 3], 2)
+    generate(graph.model(), tmp_path, PYNQ.part, 100)
+    frames = graph.frames(12)
+    images = torch.as_tensor(frames.reshape(-1, 9, 8, 4), dtype=torch.float64).permute(0, 3, 1, 2)
+    wanted = functional.max_pool2d(images, 3, 1)
+    wanted = functional.avg_pool2d(wanted, 2).floor()
+    wanted = functional.avg_pool2d(wanted, [2, 3], 1, divisor_override=1)
+    wanted = wanted.permute(0, 2, 3, 1).reshape(len(frames), -1).numpy()
+    simulator = Simulator(tmp_path, models, optimise=False)
+    for stall in STALLS:
+        assert np.array_equal(simulator.run(frames, stall=stall).outputs[:12], wanted), stall
+
+
 def test_what_no_kernel_computes_is_refused(finn, tmp_path):
     refused = {
         "is no integer": pool("AvgPool", 4, 2, [2, 2], [2, 2], "UINT4"),
@@ -172,4 +197,4 @@ def test_what_no_kernel_computes_is_refused(finn, tmp_path):
     refused["2x2 pixels can't become 4x5"] = stretched
     for message, model in refused.items():
         with pytest.raises(HwflowError, match=f"layer: .*{message}"):
-            generate_layer(model, tmp_path)
+            generate_node(model, model.graph.node[0], tmp_path, PYNQ.part, 100)

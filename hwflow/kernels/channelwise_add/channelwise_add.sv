@@ -5,7 +5,8 @@
 // - Rate: one transfer a cycle. Latency: 2 cycles.
 // - Valid never waits for ready; output data holds while valid and not ready.
 // - CONSTANTS is a $readmemh file of FOLDS words; bits [p*CONST_BITS +: CONST_BITS] of word f are
-//   the constant of channel f*PE + p, two's complement.
+//   the constant of channel f*PE + p, two's complement. FOLDS may be 1 for any number of
+//   transfers: then they all share the word.
 module channelwise_add #(
 	int unsigned  FOLDS,       // transfers of a pixel
 	int unsigned  PE,          // channels a transfer
@@ -14,7 +15,8 @@ module channelwise_add #(
 	bit           BIPOLAR,     // whether numbers are one bit, 0 for -1 and 1 for +1
 	int unsigned  CONST_BITS,  // width of a constant
 	int unsigned  OUT_BITS,    // width of a sum
-	parameter     CONSTANTS    // file of constants
+	parameter     CONSTANTS,   // file of constants
+	parameter     RAM_STYLE = "auto"
 )(
 	input	logic  clk,
 	input	logic  rst,  // synchronous, active high
@@ -27,7 +29,6 @@ module channelwise_add #(
 	output	logic  ovld,
 	input	logic  ordy
 );
-	localparam int unsigned  FOLD_BITS = FOLDS > 1? $clog2(FOLDS) : 1;
 
 	// Output register; everything stands still while it is held
 	logic  Vld = 0;
@@ -52,25 +53,17 @@ module channelwise_add #(
 	logic [PE*IN_BITS-1:0]  X1;
 	always_ff @(posedge clk)  if(go)  X1 <= idat;
 
-	logic [PE*CONST_BITS-1:0]  Constants[FOLDS];
-	initial  $readmemh(CONSTANTS, Constants);
-	logic [PE*CONST_BITS-1:0]  C1;
-	if(FOLDS > 1) begin : genFolds
-		logic [FOLD_BITS-1:0]  Fold = '0;
-		always_ff @(posedge clk) begin
-			if(rst)              Fold <= '0;
-			else if(go && ivld)  Fold <= Fold == FOLD_BITS'(FOLDS-1)? '0 : Fold + 1'b1;
-		end
-		always_ff @(posedge clk)  if(go)  C1 <= Constants[Fold];
-	end : genFolds
-	else begin : genOne
-		assign  C1 = Constants[0];
-	end : genOne
+	wire [PE*CONST_BITS-1:0]  c1;
+	channel_constants #(
+		.FOLDS(FOLDS), .BITS(PE*CONST_BITS), .CONSTANTS(CONSTANTS), .RAM_STYLE(RAM_STYLE)
+	) constants (
+		.clk, .rst, .go, .vld(ivld), .dat(c1)
+	);
 
 	//- Stage #2: sums ---------------------------------------------------------
 	for(genvar  pe = 0; pe < PE; pe++) begin : genPE
 		wire [IN_BITS-1:0]  raw = X1[pe*IN_BITS +: IN_BITS];
-		wire signed [CONST_BITS-1:0]  constant = C1[pe*CONST_BITS +: CONST_BITS];
+		wire signed [CONST_BITS-1:0]  constant = c1[pe*CONST_BITS +: CONST_BITS];
 		logic [OUT_BITS-1:0]  value;
 		if(BIPOLAR) begin : genBipolar
 			assign  value = OUT_BITS'(signed'({ ~raw[0], 1'b1 }));

@@ -21,10 +21,6 @@ class ChannelwiseAdd_rtl(ChannelConstants, ElementwiseAdd):
         """LUTs: an adder for each PE, the constants, and the state."""
         return 0
 
-    def bram_estimation(self, fpgapart: str) -> int:
-        """RAMB18 blocks of constants."""
-        return 0
-
     def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
         """Write the layer's module and its constants."""
         self.write_module(self.write_constants(model))

@@ -5,7 +5,8 @@
 // - Rate: one transfer a cycle. Latency: 2 cycles.
 // - Valid never waits for ready; output data holds while valid and not ready.
 // - CONSTANTS is a $readmemh file of FOLDS words; bits [p*CONST_BITS +: CONST_BITS] of word f are
-//   the constant of channel f*PE + p, two's complement.
+//   the constant of channel f*PE + p, two's complement. FOLDS may be 1 for any number of
+//   transfers: then they all share the word.
 // - DSP = 1 writes the product as one, for a DSP block; DSP = 0 as the sum of shifted copies of the
 //   wider factor, one for each bit of the other, which no tool takes for a DSP block's work.
 module channelwise_mul #(
@@ -17,7 +18,8 @@ module channelwise_mul #(
 	int unsigned  CONST_BITS,  // width of a constant, at least 2
 	int unsigned  OUT_BITS,    // width of a product
 	bit           DSP,         // DSP block, else LUTs
-	parameter     CONSTANTS    // file of constants
+	parameter     CONSTANTS,   // file of constants
+	parameter     RAM_STYLE = "auto"
 )(
 	input	logic  clk,
 	input	logic  rst,  // synchronous, active high
@@ -30,7 +32,6 @@ module channelwise_mul #(
 	output	logic  ovld,
 	input	logic  ordy
 );
-	localparam int unsigned  FOLD_BITS = FOLDS > 1? $clog2(FOLDS) : 1;
 	localparam int unsigned  X_BITS = IN_BITS + (SIGNED? 0 : 1);  // as a signed number
 	localparam int unsigned  P_BITS = X_BITS + CONST_BITS;
 
@@ -55,25 +56,17 @@ module channelwise_mul #(
 	logic [PE*IN_BITS-1:0]  X1;
 	always_ff @(posedge clk)  if(go)  X1 <= idat;
 
-	logic [PE*CONST_BITS-1:0]  Constants[FOLDS];
-	initial  $readmemh(CONSTANTS, Constants);
-	logic [PE*CONST_BITS-1:0]  C1;
-	if(FOLDS > 1) begin : genFolds
-		logic [FOLD_BITS-1:0]  Fold = '0;
-		always_ff @(posedge clk) begin
-			if(rst)              Fold <= '0;
-			else if(go && ivld)  Fold <= Fold == FOLD_BITS'(FOLDS-1)? '0 : Fold + 1'b1;
-		end
-		always_ff @(posedge clk)  if(go)  C1 <= Constants[Fold];
-	end : genFolds
-	else begin : genOne
-		assign  C1 = Constants[0];
-	end : genOne
+	wire [PE*CONST_BITS-1:0]  c1;
+	channel_constants #(
+		.FOLDS(FOLDS), .BITS(PE*CONST_BITS), .CONSTANTS(CONSTANTS), .RAM_STYLE(RAM_STYLE)
+	) constants (
+		.clk, .rst, .go, .vld(ivld), .dat(c1)
+	);
 
 	//- Stage #2: products -------------------------------------------------------
 	for(genvar  pe = 0; pe < PE; pe++) begin : genPE
 		wire [IN_BITS-1:0]  raw = X1[pe*IN_BITS +: IN_BITS];
-		wire signed [CONST_BITS-1:0]  constant = C1[pe*CONST_BITS +: CONST_BITS];
+		wire signed [CONST_BITS-1:0]  constant = c1[pe*CONST_BITS +: CONST_BITS];
 		logic signed [X_BITS-1:0]  value;
 		if(BIPOLAR) begin : genBipolar
 			assign  value = { ~raw[0], 1'b1 };

@@ -36,7 +36,7 @@ class ChannelwiseMul_rtl(ChannelConstants, ElementwiseMul):
 
     def _factors(self) -> tuple[int, int]:
         """Bits of an input and of a constant, signed."""
-        return self.lhs_dtype.bitwidth() + (not self.lhs_dtype.signed()), self._constant_bits()
+        return self.lhs_dtype.bitwidth() + (not self.lhs_dtype.signed()), self.constant_bits
 
     def _in_dsp(self) -> bool:
         wide, narrow = self._factors()

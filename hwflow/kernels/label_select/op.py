@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,16 @@ class LabelSelect_rtl(LabelSelect, KernelOp):
     """Arg max of (1, Labels) integers, with an optional integer bias for each label.
 
     Inputs: numbers (1, Labels); biases (1, Labels), an initializer, or left out. Output: the
-    index of the greatest sum, (1, 1); the lowest index among equals.
+    indices of the K greatest sums, (1, K), the greatest first; the lowest index first of equals.
     """
 
     SOURCE = Path(__file__).with_name("label_select.sv")
+    SEVERAL = Path(__file__).with_name("top_labels.sv")
+
+    @property
+    def source(self) -> Path:
+        """Of one label a smaller kernel than of several."""
+        return self.SOURCE if self.get_nodeattr("K") == 1 else self.SEVERAL
 
     def get_nodeattr_types(self) -> dict[str, Any]:
         """FINN's attributes of LabelSelect and of RTL layers."""
@@ -39,8 +46,15 @@ class LabelSelect_rtl(LabelSelect, KernelOp):
         sums = context[node.input[0]].astype(np.int64)
         if len(node.input) > 1:
             sums = sums + context[node.input[1]].astype(np.int64)
+        order = np.argsort(-sums, axis=-1, kind="stable")[..., : self.get_nodeattr("K")]
         shape = context[node.output[0]].shape
-        context[node.output[0]] = np.argmax(sums, axis=-1).astype(np.float32).reshape(shape)
+        context[node.output[0]] = order.astype(np.float32).reshape(shape)
+
+    def get_exp_cycles(self) -> int:
+        """Cycles to take the numbers, or to put out the labels where those are more."""
+        transfers = self.get_nodeattr("Labels") // self.get_nodeattr("PE")
+        vectors = math.prod(self.get_nodeattr("numInputVectors"))
+        return int(vectors * max(transfers, self.get_nodeattr("K")))
 
     def lut_estimation(self, fpgapart: str) -> int:
         """LUTs: an adder and a comparator of the sum's width for each PE, and the state.
@@ -50,10 +64,18 @@ class LabelSelect_rtl(LabelSelect, KernelOp):
         return int(self.get_nodeattr("PE") * (3 * self.get_input_datatype().bitwidth() + 4) + 16)
 
     def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
-        """Write the layer's module, biases in its parameters."""
-        if self.get_nodeattr("K") != 1:
-            raise HwflowError(f"{self.onnx_node.name}: only the first label (K=1) can be selected")
+        """Write the layer's module, biases in its parameters.
+
+        Raises:
+            HwflowError: more labels are wanted than there are.
+        """
         labels, datatype = self.get_nodeattr("Labels"), self.get_input_datatype()
+        several = {} if self.get_nodeattr("K") == 1 else {"K": self.get_nodeattr("K")}
+        if self.get_nodeattr("K") > labels:
+            raise HwflowError(
+                f"{self.onnx_node.name}: of {labels} numbers the {several['K']} greatest are wanted",
+                hint=f"ask for {labels} labels or fewer",
+            )
         names = self.onnx_node.input
         bias = np.zeros(labels, np.int64)
         if len(names) > 1:
@@ -64,6 +86,7 @@ class LabelSelect_rtl(LabelSelect, KernelOp):
         self.write_module(
             {
                 "LABELS": labels,
+                **several,
                 "PE": self.get_nodeattr("PE"),
                 "IN_BITS": datatype.bitwidth(),
                 "SIGNED": int(datatype.signed()),

@@ -110,22 +110,15 @@ module lut_mvau #(
 	);
 
 	//- Weights, one stage behind the inputs, whose pairs take one -----------
-	// The write port that is never used keeps the file's words in a memory: open synthesis turns
-	// a memory that can't be written into logic.
-	logic [PE*SIMD*W_BITS-1:0]  Weights[DEPTH];
-	initial  $readmemh(WEIGHTS, Weights);
 	logic [A_BITS-1:0]  Addr = '0;
-	logic [PE*SIMD*W_BITS-1:0]  W;
-	logic  Write = 0;
+	wire  [PE*SIMD*W_BITS-1:0]  w;
 	always_ff @(posedge clk) begin
 		if(rst)                Addr <= '0;
 		else if(go && Vld[0])  Addr <= Addr == A_BITS'(DEPTH-1)? '0 : Addr + 1'b1;
 	end
-	always_ff @(posedge clk) begin
-		Write <= 0;
-		if(Write)  Weights[Addr] <= '0;
-		if(go)     W <= Weights[Addr];
-	end
+	weight_memory #(.DEPTH(DEPTH), .BITS(PE*SIMD*W_BITS), .FILE(WEIGHTS)) memory (
+		.clk, .en(go), .addr(Addr), .data(w)
+	);
 
 	//- Sums of SIMD products ------------------------------------------------
 	wire [PE*ACC_BITS-1:0]  sums;
@@ -133,7 +126,7 @@ module lut_mvau #(
 		dot_product #(
 			.N(SIMD), .W_BITS(W_BITS), .B(B), .W_KIND(W_KIND), .X_KIND(X_KIND), .Y_BITS(ACC_BITS)
 		) dot (
-			.clk, .en(go), .w(W[pe*SIMD*W_BITS +: SIMD*W_BITS]), .b(numbers), .pairs, .share,
+			.clk, .en(go), .w(w[pe*SIMD*W_BITS +: SIMD*W_BITS]), .b(numbers), .pairs, .share,
 			.y(sums[pe*ACC_BITS +: ACC_BITS])
 		);
 	end : genDot

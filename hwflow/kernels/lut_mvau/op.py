@@ -12,7 +12,7 @@ from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
 
-from hwflow.kernels import dot_product
+from hwflow.kernels import dot_product, weight_memory
 from hwflow.kernels.kernel_op import KernelOp
 from hwflow.kernels.numbers import kind, memory_file
 
@@ -26,15 +26,15 @@ class LutMVAU_rtl(MVAU, KernelOp):
     """
 
     SOURCE = Path(__file__).with_name("lut_mvau.sv")
+    SHARED = (dot_product.SOURCE, weight_memory.SOURCE)
 
     def get_nodeattr_types(self) -> dict[str, Any]:
         """FINN's attributes of MVAU and of RTL layers."""
         return MVAU.get_nodeattr_types(self) | RTLBackend.get_nodeattr_types(self)
 
-    def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
-        """The kernel's sources and the layer's module."""
-        shared = str(dot_product.SOURCE) if abspath else dot_product.SOURCE.name
-        return [shared, *super().get_rtl_file_list(abspath)]
+    def get_instream_width(self, ind: int = 0) -> int:
+        """Bits of the input stream; weights are inside the layer and no stream."""
+        return MVAU.get_instream_width(self) if ind == 0 else 0
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
         """Execute in Python."""

@@ -13,10 +13,24 @@ from finn.custom_op.fpgadataflow.vectorvectoractivation import VVAU
 from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
 
-from hwflow.errors import HwflowError
-from hwflow.kernels import dot_product
+from hwflow.kernels import dot_product, weight_memory
 from hwflow.kernels.kernel_op import KernelOp
 from hwflow.kernels.numbers import BIPOLAR, kind, memory_file
+
+# Bits of the narrowest product that goes into a DSP block.
+DSP_BITS = 9
+
+
+def takes_dsps(weights: Any, inputs: Any) -> bool:
+    """Whether the product of two types of numbers goes into a DSP block.
+
+    Bipolar numbers are no multiplier's; and of products of less than 9 bits synthesis makes LUTs
+    (AMD UG901, and Yosys likewise). A multiplier is signed: an unsigned number takes a bit more.
+    """
+    if BIPOLAR in (kind(weights), kind(inputs)):
+        return False
+    bits = [number.bitwidth() + (not number.signed()) for number in (weights, inputs)]
+    return sum(bits) >= DSP_BITS
 
 
 @register_custom_op
@@ -28,19 +42,20 @@ class VVAU_rtl(VVAU, KernelOp):
     are (Channels, 1, height, width); the output is (1, H, W, Channels), signed sums, also of
     bipolar numbers. Weights and inputs have 1 to 8 bits: unsigned, two's complement or bipolar.
 
-    Attribute resType: "dsp" for products in DSP blocks, else they are made of LUTs.
+    Attribute resType: "dsp" for products in DSP blocks, where `takes_dsps` says that they can be;
+    else products are made of LUTs.
     """
 
     SOURCE = Path(__file__).with_name("vvau.sv")
+    SHARED = (dot_product.SOURCE, weight_memory.SOURCE)
 
     def get_nodeattr_types(self) -> dict[str, Any]:
         """FINN's attributes of VVAU and of RTL layers."""
         return VVAU.get_nodeattr_types(self) | RTLBackend.get_nodeattr_types(self)
 
-    def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
-        """The kernel's sources and the layer's module."""
-        shared = str(dot_product.SOURCE) if abspath else dot_product.SOURCE.name
-        return [shared, *super().get_rtl_file_list(abspath)]
+    def get_instream_width(self, ind: int = 0) -> int:
+        """Bits of the input stream; weights are inside the layer and no stream."""
+        return VVAU.get_instream_width(self) if ind == 0 else 0
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
         """Execute in Python."""
@@ -53,6 +68,12 @@ class VVAU_rtl(VVAU, KernelOp):
         sums = np.einsum("hwnkp,npk->hwnp", windows, weights)
         context[node.output[0]] = sums.reshape(context[node.output[0]].shape).astype(np.float32)
 
+    @property
+    def on_dsps(self) -> bool:
+        """Whether products are made in DSP blocks."""
+        wanted = self.get_nodeattr("resType") == "dsp"
+        return wanted and takes_dsps(self.get_input_datatype(1), self.get_input_datatype(0))
+
     def weight_words(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
         """Weights (Channels, 1, height, width) as the words of the memory: see vvau.sv."""
         pe, simd = self.get_nodeattr("PE"), self.get_nodeattr("SIMD")
@@ -60,16 +81,9 @@ class VVAU_rtl(VVAU, KernelOp):
         return folds.transpose(0, 2, 1, 3).reshape(-1, pe * simd)
 
     def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
-        """Write the layer's module and its weights.
-
-        Raises:
-            HwflowError: DSP blocks are asked for where numbers are bipolar.
-        """
+        """Write the layer's module and its weights."""
         name = self.onnx_node.name
         weights, inputs = self.get_input_datatype(1), self.get_input_datatype(0)
-        dsp = self.get_nodeattr("resType") == "dsp"
-        if dsp and BIPOLAR in (kind(weights), kind(inputs)):
-            raise HwflowError(f"{name}: DSP blocks multiply no bipolar numbers", hint="use LUTs")
         words = self.weight_words(model.get_initializer(self.onnx_node.input[1]))
         (self.folder / f"{name}_weights.dat").write_text(memory_file(words, weights))
         self.write_module(
@@ -83,7 +97,7 @@ class VVAU_rtl(VVAU, KernelOp):
                 "W_KIND": kind(weights),
                 "X_KIND": kind(inputs),
                 "ACC_BITS": self.get_output_datatype().bitwidth(),
-                "DSP": f"1'b{int(dsp)}",
+                "DSP": f"1'b{int(self.on_dsps)}",
                 "WEIGHTS": f'"./{name}_weights.dat"',
             }
         )

@@ -80,17 +80,10 @@ module vvau #(
 	end
 
 	//- Weights ----------------------------------------------------------------
-	// The write port that is never used keeps the file's words in a memory: open synthesis turns
-	// a memory that can't be written into logic.
-	logic [PE*SIMD*W_BITS-1:0]  Weights[DEPTH];
-	initial  $readmemh(WEIGHTS, Weights);
-	logic [PE*SIMD*W_BITS-1:0]  W;
-	logic  Write = 0;
-	always_ff @(posedge clk) begin
-		Write <= 0;
-		if(Write)  Weights[Addr] <= '0;
-		if(go)     W <= Weights[Addr];
-	end
+	wire [PE*SIMD*W_BITS-1:0]  weights;
+	weight_memory #(.DEPTH(DEPTH), .BITS(PE*SIMD*W_BITS), .FILE(WEIGHTS)) memory (
+		.clk, .en(go), .addr(Addr), .data(weights)
+	);
 
 	//- Sums of SIMD products, accumulators, which are the output register ------
 	for(genvar  pe = 0; pe < PE; pe++) begin : genPE
@@ -98,7 +91,7 @@ module vvau #(
 		for(genvar  s = 0; s < SIMD; s++) begin : genPosition
 			assign  x[s*X_BITS +: X_BITS] = idat[(s*PE + pe)*X_BITS +: X_BITS];
 		end : genPosition
-		wire [SIMD*W_BITS-1:0]  w = W[pe*SIMD*W_BITS +: SIMD*W_BITS];
+		wire [SIMD*W_BITS-1:0]  w = weights[pe*SIMD*W_BITS +: SIMD*W_BITS];
 
 		wire [ACC_BITS-1:0]  sum;
 		if(DSP) begin : genMultiply

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
+from hwflow.kernels import weight_memory
 from hwflow.kernels.kernel_op import KernelOp
 
 
@@ -25,6 +26,7 @@ class XnorMVAU_rtl(MVAU, KernelOp):
     """
 
     SOURCE = Path(__file__).with_name("xnor_mvau.sv")
+    SHARED = (weight_memory.SOURCE,)
 
     def get_nodeattr_types(self) -> dict[str, Any]:
         """FINN's attributes of MVAU and of RTL layers."""

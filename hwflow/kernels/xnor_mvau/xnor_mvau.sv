@@ -70,7 +70,7 @@ module xnor_mvau #(
 	//- Stage #1: operands ---------------------------------------------------
 	logic  Vld1 = 0, First1, Last1;
 	logic [SIMD-1:0]  X1;
-	logic [PE*SIMD-1:0]  W1;
+	wire  [PE*SIMD-1:0]  W1;
 	always_ff @(posedge clk) begin
 		if(rst)      Vld1 <= 0;
 		else if(go)  Vld1 <= step;
@@ -82,16 +82,9 @@ module xnor_mvau #(
 		end
 	end
 
-	// The write port that is never used keeps the file's words in a memory: open synthesis turns
-	// a memory that can't be written into logic.
-	logic [PE*SIMD-1:0]  Weights[DEPTH];
-	initial  $readmemh(WEIGHTS, Weights);
-	logic  Write = 0;
-	always_ff @(posedge clk) begin
-		Write <= 0;
-		if(Write)  Weights[Addr] <= '0;
-		if(go)     W1 <= Weights[Addr];
-	end
+	weight_memory #(.DEPTH(DEPTH), .BITS(PE*SIMD), .FILE(WEIGHTS)) memory (
+		.clk, .en(go), .addr(Addr), .data(W1)
+	);
 
 	if(NF > 1) begin : genBuffer
 		logic [SIMD-1:0]  Buffer[SF];

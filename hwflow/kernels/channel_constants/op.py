@@ -16,7 +16,12 @@ from qonnx.core.modelwrapper import ModelWrapper
 from hwflow.errors import HwflowError
 from hwflow.kernels.integer_types import integer_type, number_parameters, signed_bits
 from hwflow.kernels.kernel_op import KernelOp
+from hwflow.kernels.memory import Memory
 from hwflow.kernels.numbers import memory_file
+
+SOURCE = Path(__file__).with_name("channel_constants.sv")
+# Words up to which channel_constants.sv makes logic of them.
+_FEW = 4
 
 
 class ChannelConstants(ElementwiseBinaryOperation, KernelOp):
@@ -33,6 +38,11 @@ class ChannelConstants(ElementwiseBinaryOperation, KernelOp):
         """FINN's attributes of elementwise and of RTL layers."""
         attributes: dict[str, Any] = super().get_nodeattr_types()
         return attributes | RTLBackend.get_nodeattr_types(self)
+
+    def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
+        """The sources of the constants and of the kernel, and the layer's module."""
+        constants = str(SOURCE) if abspath else SOURCE.name
+        return [constants, *KernelOp.get_rtl_file_list(self, abspath)]
 
     def get_instream_width(self, ind: int = 0) -> int:
         """Bits of the input stream; constants are inside the layer and no stream."""
@@ -94,8 +104,20 @@ class ChannelConstants(ElementwiseBinaryOperation, KernelOp):
         channels = self.get_normal_output_shape()[-1]
         return 1 if self.rhs_shape[-1] == 1 else channels // self.get_nodeattr("PE")
 
-    def _constant_bits(self) -> int:
-        return max(2, signed_bits(int(self.rhs_dtype.min()), int(self.rhs_dtype.max())))
+    @property
+    def memory(self) -> Memory:
+        """The constants; a few words are logic."""
+        words = self._folds if self._folds > _FEW else 0
+        return Memory(words, self.get_nodeattr("PE") * self.constant_bits, one_address=True)
+
+    @property
+    def constant_bits(self) -> int:
+        """Bits of a constant in its memory, signed."""
+        return int(max(2, signed_bits(self.rhs_dtype.min(), self.rhs_dtype.max())))
+
+    def bram_estimation(self, fpgapart: str) -> int:
+        """RAMB18 blocks of constants."""
+        return self.memory.blocks
 
     def write_constants(self, model: ModelWrapper) -> dict[str, object]:
         """Write the memory file of the constants.
@@ -114,16 +136,15 @@ class ChannelConstants(ElementwiseBinaryOperation, KernelOp):
                 f" {self.out_dtype.name}",
                 hint=f"it needs {integer_type(low, high).name}",
             )
-        constants = self.constants(model)
-        bits = max(2, signed_bits(int(constants.min()), int(constants.max())))
-        words = constants.reshape(-1, pe)[:folds]
-        file = f"{name}_constants.dat"
-        (Path(self.folder) / file).write_text(memory_file(words, DataType[f"INT{bits}"]))
+        words = self.constants(model).reshape(-1, pe)[:folds]
+        file, kind = f"{name}_constants.dat", DataType[f"INT{self.constant_bits}"]
+        (self.folder / file).write_text(memory_file(words, kind))
         return {
             "FOLDS": folds,
             "PE": pe,
             **number_parameters(self.lhs_dtype, name),
-            "CONST_BITS": bits,
+            "CONST_BITS": self.constant_bits,
             "OUT_BITS": self.out_dtype.bitwidth(),
             "CONSTANTS": f'"./{file}"',
+            "RAM_STYLE": f'"{self.memory.style}"',
         }
