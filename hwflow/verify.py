@@ -151,17 +151,14 @@ def verify_rtl(
         stalls: patterns to simulate one after the other.
         seed: of the stalls.
     """
-    emulator = Emulator(model)
-    tensors = {name: tensor for name, tensor, _ in emulator.layers}
-    layers = emulator.run_layers(codes)
+    layers = Emulator(model).run_streams(codes)
     streams = [s for s in simulator.design.streams if s.producer != "s_axis"]
     capture = [stream.name for stream in streams]
     executions = []
     for number, stall in enumerate(stalls):
         result = simulator.run(codes, stall=stall, seed=seed + number, capture=capture)
         pairs = [
-            (s.producer, layers[tensors[s.producer]], result.captured[s.name][: len(codes)])
-            for s in streams
+            (s.producer, layers[s.tensor], result.captured[s.name][: len(codes)]) for s in streams
         ]
         executions.append(
             RtlExecution(
