@@ -154,6 +154,13 @@ PATCHES = (
     ),
     Patch(
         "swg_common.sv",
+        "tools take a case without a default for a latch",
+        "            STATE_LOOP_H    : addr_incr = HEAD_INCR_H;\n",
+        "            STATE_LOOP_H    : addr_incr = HEAD_INCR_H;\n"
+        "            default         : addr_incr = 0;\n",
+    ),
+    Patch(
+        "swg_common.sv",
         "where an image is hardly wider than its windows, a line is too short for a memory",
         _LINE,
         _SHORT_LINES + _LINE,

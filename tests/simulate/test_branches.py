@@ -83,5 +83,7 @@ def test_a_shortcut_without_a_fifo_blocks_and_the_message_says_where(
     generate(insert_fifos(converted, depths), tmp_path, PYNQ.part, 100)
     with pytest.raises(HwflowError, match="deadlocked") as caught:
         Simulator(tmp_path, models, optimise=False).run(graph.frames(2))
-    waiting = str(caught.value).split("waiting to be taken: ")[1]
-    assert "-> add0)" in waiting.split(";")[0]
+    blocked, missing = str(caught.value).split("waiting to be taken: ")[1].split("; ")[:2]
+    assert "-> add0)" in blocked
+    assert missing.startswith("waiting for data: ")
+    assert "-> add0)" in missing
