@@ -161,6 +161,12 @@ PATCHES = (
     ),
     Patch(
         "swg_common.sv",
+        "a part of a lone register is selected from high to low, which no open tool takes",
+        "if (DEPTH > 1) Data[DEPTH-1:1] <= Data[DEPTH-2:0];",
+        "for (int unsigned i = 1; i < DEPTH; i++) Data[i] <= Data[i-1];",
+    ),
+    Patch(
+        "swg_common.sv",
         "where an image is hardly wider than its windows, a line is too short for a memory",
         _LINE,
         _SHORT_LINES + _LINE,
