@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwflow.artifacts import write_whole
 from hwflow.board import Board, Resources
-from hwflow.errors import HwflowError
+from hwflow.errors import HwflowError, within
 from hwflow.pipeline import ENDS, Context, Event, Pipeline, Step
 from hwflow.recipe import ImportedModel, Quantize, Recipe
 from hwflow.recipe_file import LoadedRecipe
@@ -219,18 +219,27 @@ class Build:
             HwflowError: a stage can't take the network, a teacher can't be had, the folding can't
                 be had, or there is no compiler for the simulation.
         """
+        import torch
+
         from hwflow.compress import STAGES
         from hwflow.compress.distillation import check_teachers
         from hwflow.compress.prune import check_pruning
         from hwflow.costs import recipe_target
+        from hwflow.networks.libraries import Sequence
 
         recipe = self.recipe
-        for settings in recipe.stages:
-            stage: Any = STAGES[settings.kind]
-            stage.check(model, settings, data.shape)
+        if isinstance(model, Sequence):
+            for split in (data.train, data.validation, data.test):
+                model.check_samples(torch.from_numpy(data.floats(split)))
         named = list(zip(recipe.stage_names, recipe.stages, strict=True))
+        expected = model
+        for name, settings in named:
+            stage: Any = STAGES[settings.kind]
+            with within(name):
+                stage.check(expected, settings, data.shape)
+            expected = stage.expected(expected, settings)
         check_teachers(named, model, data, self.loaded.base)
-        check_pruning(recipe.stages, model, data.shape, recipe_target(recipe, self.board))
+        check_pruning(named, model, data.shape, recipe_target(recipe, self.board))
         if any(isinstance(stage, Quantize) for stage in self.recipe.stages):
             self._check_hardware()
 

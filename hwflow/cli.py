@@ -300,9 +300,9 @@ def networks(as_json: bool) -> None:
 @_as_json
 def datasets(as_json: bool) -> None:
     """List the data sets that a recipe can name."""
-    from hwflow.recipe import Digits, ImageFolder, Npz, Torchvision
+    from hwflow.recipe import Digits, ImageFolder, Npz, Synthetic, Torchvision
 
-    _list(_described([Digits, Torchvision, ImageFolder, Npz]), as_json)
+    _list(_described([Digits, Torchvision, ImageFolder, Npz, Synthetic]), as_json)
 
 
 def _described(models: Sequence[Any]) -> list[Row]:

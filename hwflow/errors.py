@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class HwflowError(Exception):
     """A build or a verification failed (exit code 1).
@@ -30,3 +33,13 @@ class RequestError(HwflowError):
 
 class ToolError(HwflowError):
     """A tool that the build needs is missing, or failed (exit code 1)."""
+
+
+@contextmanager
+def within(where: str) -> Iterator[None]:
+    """Say of the errors that are raised inside where they belong, as in `02-prune: ...`."""
+    try:
+        yield
+    except HwflowError as error:
+        error.message = f"{where}: {error.message}"
+        raise

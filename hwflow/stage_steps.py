@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hwflow.artifacts import write_whole
 from hwflow.pipeline import Context, Step
 from hwflow.recipe import Decompose, NetworkSpec, Npz, Prune, PythonNetwork, Quantize, StageSpec
+from hwflow.recipe.network import TransformersNetwork
 
 if TYPE_CHECKING:
     from hwflow.build import Build
@@ -70,19 +71,27 @@ def origin(build: Build) -> Any:
     return [data_settings(build), settings, *_source(network, build)]
 
 
-def content_hash(file: Path) -> str:
-    """Hash of a file of the user's that a step reads; a missing one is the step's to report."""
+def content_hash(path: Path) -> str:
+    """Hash of a file, or of the files in a folder, of the user's that a step reads; a missing one
+    is the step's to report."""
+    path = path.expanduser()
     try:
-        return hashlib.sha256(file.expanduser().read_bytes()).hexdigest()
+        if not path.is_dir():
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        names = [f"{file.relative_to(path)} {content_hash(file)}" for file in files]
+        return hashlib.sha256("\n".join(names).encode()).hexdigest()
     except OSError:
         return "missing"
 
 
 def _source(network: NetworkSpec | None, build: Build) -> list[str]:
-    """Hash of the file that a network of the user's is in."""
-    if not isinstance(network, PythonNetwork):
-        return []
-    return [content_hash(build.loaded.base / network.python.rpartition(":")[0])]
+    """Hash of the files that a network of the user's is in, its code or its pretrained weights."""
+    if isinstance(network, PythonNetwork):
+        return [content_hash(build.loaded.base / network.python.rpartition(":")[0])]
+    if isinstance(network, TransformersNetwork) and network.checkpoint is not None:
+        return [content_hash(build.loaded.base / network.checkpoint)]
+    return []
 
 
 def _settings(build: Build, index: int, repetition: int) -> Any:

@@ -20,11 +20,11 @@ PYNQ = load_board("pynq-z2")
 
 
 def lowered(case: Case, hardware: Hardware | None = None) -> Lowered:
-    """The hardware graph of a random network."""
+    """The hardware graph of a random network, by default on DSP blocks."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
         onnx.save(case.model, str(path))
-        return lower(path, case.code, hardware or Hardware(), PYNQ)
+        return lower(path, case.code, hardware or Hardware(mvau="dsp"), PYNQ)
 
 
 def fold_at_random(model: ModelWrapper, seed: int) -> None:

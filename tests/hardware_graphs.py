@@ -202,6 +202,74 @@ class HardwareGraph:
             ActVal=-(2 ** (bits - 1)) if signed else 0,
         )
 
+    def copies(self, x: str, count: int = 2, pe: int = 1) -> list[str]:
+        """As many copies of a tensor."""
+        shape, datatype = self.tensors[x]
+        return self._nodes(
+            "DuplicateStreams",
+            [x],
+            [(shape, datatype)] * count,
+            "",
+            NumChannels=shape[-1],
+            PE=pe,
+            NumOutputStreams=count,
+            inputDataType=datatype,
+            numInputVectors=list(shape[:-1]),
+        )
+
+    def add(self, x: str, y: str, pe: int = 1, name: str = "") -> str:
+        """The sum of two tensors of one shape."""
+        (shape, left), (_, right) = self.tensors[x], self.tensors[y]
+        low, high = (
+            int(end(DataType[left])) + int(end(DataType[right]))
+            for end in (lambda t: t.min(), lambda t: t.max())
+        )
+        bits = max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0)
+        output = f"INT{bits + 1}" if low < 0 else f"UINT{bits}"
+        return self._node(
+            "ElementwiseAdd",
+            [x, y],
+            (shape, output),
+            name,
+            lhs_dtype=left,
+            rhs_dtype=right,
+            out_dtype=output,
+            lhs_shape=list(shape),
+            rhs_shape=list(shape),
+            out_shape=list(shape),
+            PE=pe,
+        )
+
+    def concat(self, tensors: Sequence[str], simd: int = 1) -> str:
+        """Channels of several tensors of one type, one tensor after the other."""
+        pixels = self.tensors[tensors[0]][0][:-1]
+        types = [self.tensors[name][1] for name in tensors]
+        channels = [self.tensors[name][0][-1] for name in tensors]
+        return self._node(
+            "StreamingConcat",
+            list(tensors),
+            ((*pixels, sum(channels)), types[0]),
+            "",
+            SIMD=simd,
+            ChannelsPerStream=channels,
+            inputDataTypes=types,
+            numInputVectors=list(pixels),
+        )
+
+    def split(self, x: str, channels: Sequence[int], simd: int = 1) -> list[str]:
+        """Channels of a tensor in parts."""
+        (*pixels, _), datatype = self.tensors[x]
+        return self._nodes(
+            "StreamingSplit",
+            [x],
+            [((*pixels, part), datatype) for part in channels],
+            "",
+            SIMD=simd,
+            ChannelsPerStream=list(channels),
+            inputDataType=datatype,
+            numInputVectors=pixels,
+        )
+
     def label(self, x: str, pe: int = 1) -> str:
         """The index of the greatest of [1, 1, 1, C]."""
         (*_, channels), datatype = self.tensors[x]
@@ -259,17 +327,32 @@ class HardwareGraph:
         name: str,
         **attributes: Any,
     ) -> str:
+        (result,) = self._nodes(op, inputs, [output], name, **attributes)
+        return result
+
+    def _nodes(
+        self,
+        op: str,
+        inputs: list[str],
+        outputs: Sequence[tuple[Sequence[int], str]],
+        name: str,
+        **attributes: Any,
+    ) -> list[str]:
         name = name or f"{op}_{len(self.nodes)}"
-        result = self._tensor(f"{name}_out", *output)
+        ends = [""] if len(outputs) == 1 else [str(number) for number in range(len(outputs))]
+        results = [
+            self._tensor(f"{name}_out{end}", *output)
+            for end, output in zip(ends, outputs, strict=True)
+        ]
         self.nodes.append(
             helper.make_node(
                 f"{op}_rtl",
                 inputs,
-                [result],
+                results,
                 name=name,
                 domain=RTL,
                 backend="fpgadataflow",
                 **attributes,
             )
         )
-        return result
+        return results

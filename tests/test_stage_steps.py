@@ -155,6 +155,19 @@ def test_a_teachers_file_is_read_again_when_it_changes(tmp_path):
     assert happened["02-distill"] == "cached"
 
 
+def test_a_pretrained_network_is_read_again_when_a_file_of_it_changes(tmp_path):
+    teacher = "{network: {transformers: bert, checkpoint: bert}, train: {epochs: 1}}"
+    request = build(tmp_path, teacher=teacher)
+    (tmp_path / "bert").mkdir()
+    found = []
+    for text in ("a", "b"):
+        (tmp_path / "bert" / "model.safetensors").write_text(text)
+        found.append([step.settings for step in request.steps()][:2])
+    (first, taught), (first_again, taught_again) = found
+    assert first == first_again
+    assert taught != taught_again
+
+
 @pytest.mark.parametrize(
     ("teacher", "says"),
     [

@@ -81,6 +81,11 @@ class Stage(Protocol[Settings]):
         """
         ...
 
+    def expected(self, model: nn.Module, settings: Settings) -> nn.Module:
+        """The network as the checks of later stages may know it: the layers that the stage is to
+        leave, by their names, and nothing trained."""
+        ...
+
     def run(self, model: nn.Module, settings: Settings, context: StageContext) -> StageOutcome:
         """Transform and train."""
         ...

@@ -28,6 +28,10 @@ class TrainStage:
         train(model, settings, context, objective=objective)
         return StageOutcome(model.eval(), measure(model, context))
 
+    def expected(self, model: nn.Module, settings: Train | Distill) -> nn.Module:
+        """The network itself."""
+        return model
+
     def rebuild(
         self, model: nn.Module, settings: Train | Distill, structure: dict[str, Any]
     ) -> nn.Module:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from hwflow.costs.layers import FLOAT_BITS, LayerShape
+from hwflow.costs.products import xnor_resources
 
 # Cycles a frame when nothing is asked for: the smallest design.
 UNHURRIED = 2**62
@@ -21,7 +22,6 @@ _RAMB18 = ((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024), (36, 512))
 # synth_xilinx, 2 to 1024 multipliers of 4 to 8 bits (within 18 %): a constant, and for each
 # multiplier a part that grows with its operands' bits.
 _LUT_BASE, _LUT_MULTIPLIER, _LUT_BIT = 90.0, 17.0, 3.75
-_LUT_XNOR_INPUT, _LUT_XNOR_NEURON, _LUT_XNOR_BASE = 1.6, 36.0, 40.0
 
 
 @dataclass(frozen=True)
@@ -108,25 +108,26 @@ def layer_estimate(layer: LayerShape, target: Target) -> Estimate:
     weight_bits = target.bits[0] if layer.weight_bits == FLOAT_BITS else layer.weight_bits
     input_bits = target.bits[1] if layer.input_bits == FLOAT_BITS else layer.input_bits
     steps = (layer.mh // folding.pe) * (layer.mw // folding.simd)
-    binary = weight_bits == input_bits == 1
+    cycles = steps * layer.positions
+    if weight_bits == input_bits == 1:
+        lut, blocks = xnor_resources(folding.pe, folding.simd, layer.mw.bit_length() + 1, steps)
+        return Estimate(cycles, lut, 0, blocks)
     return Estimate(
-        cycles=steps * layer.positions,
-        lut=_luts(folding, weight_bits, input_bits),
-        dsp=0 if binary else _dsps(folding, weight_bits, input_bits),
+        cycles=cycles,
+        lut=mvu_luts(folding, weight_bits, input_bits),
+        dsp=mvu_dsps(folding, weight_bits, input_bits),
         bram18=bram18(steps, folding.pe * folding.simd * weight_bits),
     )
 
 
-def _luts(folding: Folding, weight_bits: int, input_bits: int) -> int:
-    if weight_bits == input_bits == 1:
-        neuron = _LUT_XNOR_INPUT * folding.simd + _LUT_XNOR_NEURON
-        return round(_LUT_XNOR_BASE + folding.pe * neuron)
+def mvu_luts(folding: Folding, weight_bits: int, input_bits: int) -> int:
+    """LUTs of FINN's matrix-vector unit on DSP blocks (MVAU_rtl)."""
     multiplier = _LUT_MULTIPLIER + _LUT_BIT * (weight_bits + input_bits) / 2
     return round(_LUT_BASE + folding.pe * folding.simd * multiplier)
 
 
-def _dsps(folding: Folding, weight_bits: int, input_bits: int) -> int:
-    """DSP48E1 blocks: four products in one up to 4 bits, two up to 8 (FINN+'s packing)."""
+def mvu_dsps(folding: Folding, weight_bits: int, input_bits: int) -> int:
+    """Its DSP48E1 blocks: four products in one up to 4 bits, two up to 8 (FINN+'s packing)."""
     lanes = 4 if max(weight_bits, input_bits) <= 4 else 2
     return math.ceil(folding.pe / lanes) * folding.simd
 

@@ -1,4 +1,5 @@
-"""Data sets: digits (embedded), MNIST, Fashion-MNIST, CIFAR-10, image folders and .npz files."""
+"""Data sets: digits (embedded), MNIST, Fashion-MNIST, CIFAR-10, image folders, .npz files, and
+synthetic ones."""
 
 from hwflow.data.dataset import Dataset, Encoding, Split
 from hwflow.data.load import load

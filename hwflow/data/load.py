@@ -6,6 +6,7 @@ import gzip
 import os
 import zipfile
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from hwflow.data.dataset import Dataset, Encoding, Split
 from hwflow.data.splits import divide
 from hwflow.errors import RequestError
-from hwflow.recipe import DataSpec, Digits, ImageFolder, Npz, Torchvision
+from hwflow.recipe import DataSpec, Digits, ImageFolder, Npz, Synthetic, Torchvision
+from hwflow.recipe.data import TestFraction
 
 PIXELS = Encoding(scale=1 / 255, offset=0.0, minimum=0, maximum=255)
 
@@ -33,6 +35,8 @@ def load(spec: DataSpec, seed: int, base: Path | None = None) -> Dataset:
     """
     if isinstance(spec, Digits):
         return _digits(spec, seed)
+    if isinstance(spec, Synthetic):
+        return _synthetic(spec, seed)
     if isinstance(spec, Torchvision):
         return _torchvision(spec, seed, base)
     if isinstance(spec, ImageFolder):
@@ -55,6 +59,21 @@ def _digits(spec: Digits, seed: int) -> Dataset:
     images = digits.images.astype(np.uint8)[:, None]
     everything = Split(images, digits.target.astype(np.int64))
     return _dataset("digits", everything, None, spec, seed, Encoding(1 / 16, 0.0, 0, 16))
+
+
+def _synthetic(spec: Synthetic, seed: int) -> Dataset:
+    everything, scale = _made(spec.name, spec.samples, seed)
+    return _dataset(spec.name, everything, None, spec, seed, Encoding(scale, 0.0, -128, 127))
+
+
+# Steps of a build load the data again; making them takes longer than reading files.
+@lru_cache(maxsize=1)
+def _made(name: str, samples: int, seed: int) -> tuple[Split, float]:
+    from hwflow.data import keywords, radio
+
+    if name == "synthetic_radio":
+        return Split(*radio.radio_signals(samples, seed)), radio.SCALE
+    return Split(*keywords.spoken_keywords(samples, seed)), keywords.SCALE
 
 
 def _torchvision(spec: Torchvision, seed: int, base: Path | None) -> Dataset:
@@ -199,7 +218,7 @@ def _dataset(
     encoding: Encoding | None,
 ) -> Dataset:
     if test is None:
-        assert isinstance(spec, Digits | Npz)
+        assert isinstance(spec, TestFraction)
         train, test = divide(train, spec.test, seed, "test")
     rest, validation = divide(train, spec.validation, seed, "validation")
     return Dataset(

@@ -36,7 +36,7 @@ def fold_for_cycles(model: ModelWrapper, cycles: int) -> None:
 
     Among the foldings of a linear layer that meet the bound, the one with the fewest multipliers
     is taken; among those, one whose input stream is a whole multiple or fraction of the stream
-    that feeds it, for then the width converter between them keeps up; then the one that reads
+    that feeds it, for then the width converter between them is small; then the one that reads
     more inputs and makes fewer outputs at a time, for the thresholds are copied for each output.
     Windows, and their padding, move as many channels at a time as the layer behind them reads
     where that is fast enough, and more where it is not.

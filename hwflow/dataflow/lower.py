@@ -11,6 +11,7 @@ from qonnx.transformation.base import Transformation
 
 from hwflow.board import Board
 from hwflow.costs import target_cycles
+from hwflow.dataflow.choose_mvau import choose_mvau
 from hwflow.dataflow.finn_setup import prepare_finn
 from hwflow.dataflow.folding import fold_for_cycles, layer_cycles
 from hwflow.dataflow.folding_file import fold_from_file
@@ -78,7 +79,7 @@ def lower(
         code: meaning of the integers that the accelerator takes; None: the codes of the network's
             first quantizer.
         hardware: what the recipe asks for.
-        board: gives the default clock.
+        board: gives the default clock, and the LUTs and DSP blocks that layers choose between.
         base: folder that `hardware.folding` is relative to.
         keep: called with a chapter's name and the graph after it.
 
@@ -98,6 +99,7 @@ def lower(
         fold_from_file(model, (base or Path()) / hardware.folding)
     else:
         fold_for_cycles(model, target_cycles(hardware, board))
+    choose_mvau(model, hardware.mvau, board)
     if keep:
         keep("folded", model)
     return Lowered(model, quantizers, max(layer_cycles(model).values()))

@@ -29,7 +29,7 @@ IMPLEMENTATIONS = {
     "ElementwiseMul": "ChannelwiseMul_rtl",
     "LabelSelect": "LabelSelect_rtl",
     "StreamingFIFO": "StreamingFIFO_rtl",
-    "StreamingDataWidthConverter": "StreamingDataWidthConverter_rtl",
+    "StreamingDataWidthConverter": "WidthConverter_rtl",
 }
 
 

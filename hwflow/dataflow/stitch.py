@@ -14,7 +14,7 @@ from hwflow.errors import HwflowError
 
 # A stream of RTL layers buffers this many words by itself.
 NO_FIFO = 2
-CONVERTER, FIFO = "StreamingDataWidthConverter_rtl", "StreamingFIFO_rtl"
+CONVERTER, FIFO = "WidthConverter_rtl", "StreamingFIFO_rtl"
 # Words up to which FINN's FIFO chooses well by itself; above, it takes an UltraRAM, which few
 # parts have.
 AUTOMATIC = 2028

@@ -52,8 +52,14 @@ KERNELS = (
     Kernel(
         "label_select",
         "LabelSelect_rtl",
-        "Labels / PE",
-        "index of the greatest logit, integer biases added; lowest index among equals",
+        "max(Labels / PE, K)",
+        "indices of the greatest logits, integer biases added; lowest index first among equals",
+    ),
+    Kernel(
+        "lut_mvau",
+        "LutMVAU_rtl",
+        "pixels * (MW / SIMD) * (MH / PE)",
+        "matrix-vector product of 1 to 8 bit weights and inputs, without DSPs",
     ),
     Kernel(
         "pool",
@@ -80,6 +86,12 @@ KERNELS = (
         "pixels repeated in their row and by rows, whole factors",
     ),
     Kernel(
+        "vvau",
+        "VVAU_rtl",
+        "pixels * (window / SIMD) * (Channels / PE)",
+        "depthwise product of 1 to 8 bit weights and inputs, in LUTs or DSPs",
+    ),
+    Kernel(
         "width_converter",
         "WidthConverter_rtl",
         "max(beats in, beats out)",
@@ -88,8 +100,8 @@ KERNELS = (
     Kernel(
         "xnor_mvau",
         "XnorMVAU_rtl",
-        "(MW / SIMD) * (MH / PE)",
-        "linear layer of binary weights and activations, by XNOR and popcount, without DSPs",
+        "pixels * (MW / SIMD) * (MH / PE)",
+        "matrix-vector product of binary weights and inputs, by XNOR and popcount, without DSPs",
     ),
 )
 

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from qonnx.core.datatype import DataType
 
+from hwflow.costs.products import Number
+
 UNSIGNED, SIGNED, BIPOLAR = 0, 1, 2
 
 
@@ -16,6 +18,12 @@ def kind(datatype: Any) -> int:
     if datatype == DataType["BIPOLAR"]:
         return BIPOLAR
     return SIGNED if datatype.signed() else UNSIGNED
+
+
+def number(datatype: Any) -> Number:
+    """What costs know of a type of numbers."""
+    bipolar = datatype == DataType["BIPOLAR"]
+    return Number(datatype.bitwidth(), datatype.signed(), bipolar)
 
 
 def memory_file(words: NDArray[np.number], datatype: Any) -> str:

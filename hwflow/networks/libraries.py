@@ -35,12 +35,30 @@ class Sequence(nn.Module):
 
     def __init__(self, model: nn.Module, token_scale: float) -> None:
         super().__init__()
-        self.model, self.token_scale = model, token_scale
+        self.model: Any = model
+        self.token_scale = token_scale
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, *shape) to logits (N, classes); samples are read as one sequence each."""
-        tokens = torch.round(x.flatten(1) * self.token_scale).long()
-        return self.model(input_ids=tokens).logits
+        return self.model(input_ids=self._tokens(x)).logits
+
+    def check_samples(self, x: torch.Tensor) -> None:
+        """Raise for tokens that are not in the vocabulary.
+
+        Raises:
+            RequestError: names the token, the vocabulary's size and the options to change.
+        """
+        tokens, size = self._tokens(x), self.model.get_input_embeddings().num_embeddings
+        low, high = int(tokens.min()), int(tokens.max())
+        if low < 0 or high >= size:
+            raise RequestError(
+                f"network: the data have token {low if low < 0 else high}, which a vocabulary of"
+                f" {size} does not have",
+                hint="set network.config.vocab_size, or network.token_scale",
+            )
+
+    def _tokens(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.round(x.flatten(1) * self.token_scale).long()
 
 
 class Images(nn.Module):

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from hwflow.recipe.data import DataSpec, Digits, ImageFolder, Npz, Torchvision
+from hwflow.recipe.data import DataSpec, Digits, ImageFolder, Npz, Synthetic, Torchvision
 from hwflow.recipe.decompose import Decompose
 from hwflow.recipe.distillation import Distill, Distillation, Teacher
 from hwflow.recipe.hardware import Hardware, Stall, Verify
@@ -83,6 +83,7 @@ __all__ = [
     "Section",
     "StageSpec",
     "Stall",
+    "Synthetic",
     "Teacher",
     "Torchvision",
     "Train",

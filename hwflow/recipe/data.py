@@ -62,4 +62,14 @@ class Npz(TestFraction):
     file: str = Field(description="Path of the .npz file, relative to the recipe.")
 
 
-DataSpec = Annotated[Digits | Torchvision | ImageFolder | Npz, Field(discriminator="name")]
+class Synthetic(TestFraction):
+    """Data that are made, where a real data set can't be had: 12 spoken keywords in 490 features
+    (for Speech Commands), or radio signals of 24 modulations (for RadioML 2018.01A)."""
+
+    name: Literal["synthetic_keywords", "synthetic_radio"]
+    samples: int = Field(6000, ge=240, le=1_000_000, description="Of all splits together.")
+
+
+DataSpec = Annotated[
+    Digits | Torchvision | ImageFolder | Npz | Synthetic, Field(discriminator="name")
+]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from hwflow.recipe.pattern import MATCHING, Pattern
 from hwflow.recipe.section import Section
 from hwflow.recipe.training import Training
 
@@ -124,19 +124,7 @@ class Factorization(Section):
 class LayerFactorization(Factorization):
     """How the layers of some names are decomposed; says all of it, whatever the stage says."""
 
-    layers: str = Field(
-        description="Regular expression that must match a layer's whole name, such as"
-        r" `features\.\d+`. The first entry that matches counts."
-    )
-
-    @field_validator("layers")
-    @classmethod
-    def _is_a_pattern(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"this is no regular expression: {error}") from error
-        return pattern
+    layers: Pattern = Field(description=f"{MATCHING} The first entry that matches counts.")
 
 
 class Decompose(Training, Factorization):

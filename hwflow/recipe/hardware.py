@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from hwflow.recipe.section import Section
 
+MvauChoice = Literal["auto", "dsp", "lut"]
+
 
 class Hardware(Section):
     """What accelerator to build."""
@@ -20,6 +22,11 @@ class Hardware(Section):
         None,
         description="YAML file with `layer: {pe: N, simd: N}`, relative to the recipe, "
         "instead of target_fps.",
+    )
+    mvau: MvauChoice | dict[str, MvauChoice] = Field(
+        "auto",
+        description="What multiplies: DSP blocks, LUTs, or what uses the board least (auto); for "
+        "all layers, or `layer: choice` by patterns of their names.",
     )
     synthesis: bool = Field(True, description="Synthesise each layer with Yosys (resources).")
 

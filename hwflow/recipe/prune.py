@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from hwflow.recipe.pattern import MATCHING, Pattern
 from hwflow.recipe.section import Section
 from hwflow.recipe.training import Training
 
@@ -18,17 +18,6 @@ Cost = Literal["density", "macs", "cycles", "lut", "bram18"]
 RANKING = frozenset({"topk", "magnitude"})
 # Granularities whose units can be taken out of the network.
 STRUCTURED = frozenset({"channel", "head", "neuron"})
-
-
-def _regex(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
-    return pattern
-
-
-Pattern = Annotated[str, AfterValidator(_regex)]
 
 
 class Budget(Section):
@@ -80,9 +69,7 @@ class Policy(Section):
     """Other settings for some layers; what is not given is as in the stage. The first policy that
     matches a layer counts."""
 
-    layers: Pattern = Field(
-        description="Regular expression, found anywhere in a layer's name: `^conv[12]$`."
-    )
+    layers: Pattern = Field(description=MATCHING)
     method: Method | None = Field(None, description="See the stage's.")
     granularity: Granularity | None = Field(None, description="See the stage's.")
     block: tuple[int, int] | None = Field(None, description="See the stage's.")
@@ -156,10 +143,10 @@ class Prune(Training):
     regularizer: Regularizer | None = Field(None, description="Default: none; `l0` needs it.")
     policies: tuple[Policy, ...] = Field((), description="Other settings for some layers.")
     skip: tuple[Pattern, ...] = Field(
-        (), description="Layers that are trained but not pruned: regular expressions."
+        (), description="Layers that are trained but not pruned; patterns as in `policies`."
     )
     freeze: tuple[Pattern, ...] = Field(
-        (), description="Layers that are neither trained nor pruned: regular expressions."
+        (), description="Layers that are neither trained nor pruned; patterns as in `policies`."
     )
     rewind: Literal["start", "warm_up"] | None = Field(
         None,

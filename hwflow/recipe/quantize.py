@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from hwflow.recipe.pattern import MATCHING, Pattern
 from hwflow.recipe.section import Section
 from hwflow.recipe.training import Training
 
@@ -20,11 +20,10 @@ Scale = Literal["float", "power_of_two"]
 
 
 class LayerPolicy(Section):
-    """Other options for some layers; of several that match a layer, the last counts."""
+    """Other options for some layers; of several that match a layer, the first counts."""
 
-    pattern: str = Field(
-        description="Regular expression that matches the whole name of a layer (`layer1.0.conv1`)"
-        " or of an activation (`layer1.0.relu`), or of a module that they are in (`layer1`)."
+    layers: Pattern = Field(
+        description=f"{MATCHING} Activations are named in the same way (`layer1.0.relu`)."
     )
     weight_bits: WeightBits | None = Field(None, description="Instead of the stage's.")
     activation_bits: Bits | None = Field(
@@ -33,15 +32,6 @@ class LayerPolicy(Section):
     weight_scaling: Scaling | None = Field(None, description="Instead of the stage's.")
     scale: Scale | None = Field(None, description="Instead of the stage's.")
     accumulator_bits: AccumulatorBits | None = Field(None, description="Instead of the stage's.")
-
-    @field_validator("pattern")
-    @classmethod
-    def _compiles(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"this is no regular expression: {error}") from None
-        return pattern
 
     @model_validator(mode="after")
     def _says_something(self) -> LayerPolicy:
@@ -159,8 +149,8 @@ class Quantize(Training):
         description="Before training; default: nothing, or calibration and bias correction where"
         " `epochs` is 0.",
     )
-    layers: tuple[LayerPolicy, ...] = Field(
-        (), description="Mixed precision: other options for layers by the pattern of their names."
+    policies: tuple[LayerPolicy, ...] = Field(
+        (), description="Mixed precision: other options for some layers."
     )
 
     @model_validator(mode="after")
@@ -178,18 +168,18 @@ class Quantize(Training):
         for name in ("weight_bits", "activation_bits", "signed_bits", "pool_bits", "input_bits"):
             if getattr(self, name) != type(self).model_fields[name].default:
                 problems.append(f"{name} is for integers; {self.format} says the bits itself")
-        if self.layers or self.accumulator_bits is not None or self.learned_bits is not None:
-            problems.append("layers, accumulator_bits and learned_bits are for integers")
+        if self.policies or self.accumulator_bits is not None or self.learned_bits is not None:
+            problems.append("policies, accumulator_bits and learned_bits are for integers")
         if self.rounding == "learned":
             problems.append("learned rounding is for integers; gptq rounds minifloats too")
         return problems
 
     def _of_weights(self) -> list[str]:
         rounding = self.rounding
-        every = [self.weight_bits, *(p.weight_bits for p in self.layers if p.weight_bits)]
+        every = [self.weight_bits, *(p.weight_bits for p in self.policies if p.weight_bits)]
         few = [bits for bits in every if bits in (1, "ternary")]
         bounded = self.accumulator_bits is not None or any(
-            policy.accumulator_bits is not None for policy in self.layers
+            policy.accumulator_bits is not None for policy in self.policies
         )
         problems = []
         if bounded and few:
@@ -220,7 +210,7 @@ class Quantize(Training):
 
     def _has_binary_inputs(self) -> bool:
         bits = (self.activation_bits, self.signed_bits, self.pool_bits, self.input_bits)
-        return 1 in (*bits, *(policy.activation_bits for policy in self.layers))
+        return 1 in (*bits, *(policy.activation_bits for policy in self.policies))
 
     @property
     def rounding(self) -> str:

@@ -11,9 +11,11 @@ import hwflow
 from hwflow.bitstream import why_skipped
 from hwflow.board import Board
 from hwflow.costs import LayerShape, Target, recipe_target, total_estimate
+from hwflow.kernels import KERNELS
 from hwflow.pipeline import ENDS
-from hwflow.recipe import Recipe
+from hwflow.recipe import Prune, Recipe
 from hwflow.recipe.network import network_name
+from hwflow.recipe.optimization import Optimization
 from hwflow.report.intervals import seeds
 from hwflow.report.schema import (
     Bitstream,
@@ -23,6 +25,7 @@ from hwflow.report.schema import (
     Fifo,
     Hardware,
     Import,
+    Kept,
     Layer,
     Metric,
     Netlist,
@@ -40,7 +43,7 @@ from hwflow.report.schema import (
 from hwflow.rtl import Design, Port
 from hwflow.step_records import StepRecord
 
-KERNELS = {"LabelSelect_rtl": "hwflow label_select", "XnorMVAU_rtl": "hwflow xnor_mvau"}
+OWN_KERNELS = {kernel.op: f"hwflow {kernel.name}" for kernel in KERNELS}
 
 
 def assemble(
@@ -119,12 +122,23 @@ def _stages(recipe: Recipe, board: Board, records: Mapping[str, StepRecord]) -> 
                     metric=Metric(value=facts["test_accuracy"]),
                     seconds=records[name].seconds,
                     estimate=_stage_estimate(facts["layers"], target),
+                    density=facts.get("density"),
+                    kept=_kept(settings, facts),
                     seeds=_seeds(name, records),
                     teachers=facts.get("teachers", []),
                     **{key: facts[key] for key in ("params", "macs", "bops", "weight_bits")},
                 )
             )
     return stages
+
+
+def _kept(settings: Optimization, facts: Mapping[str, Any]) -> Kept | None:
+    if not isinstance(settings, Prune) or settings.budget is None:
+        return None
+    share = facts.get(f"{settings.budget.of}_kept")
+    if share is None:
+        return None
+    return Kept(of=settings.budget.of, share=share, budget=settings.budget.keep)
 
 
 def _stage_estimate(layers: list[dict[str, Any]], target: Target) -> StageEstimate:
@@ -167,7 +181,7 @@ def _hardware(
             Layer(
                 name=node.name,
                 op=node.op,
-                kernel=KERNELS.get(node.op, "FINN+ rtllib"),
+                kernel=OWN_KERNELS.get(node.op, "FINN+ rtllib"),
                 pe=node.pe,
                 simd=node.simd,
                 cycles=node.cycles,

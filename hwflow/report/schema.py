@@ -52,8 +52,20 @@ class StageEstimate(_Part):
     bram18: int
 
 
+class Kept(_Part):
+    """What a stage left of a cost that it had a budget of, and that budget; shares of before."""
+
+    of: str
+    share: float
+    budget: float
+
+
 class Stage(_Part):
-    """A compression stage and the network that it left."""
+    """A compression stage and the network that it left.
+
+    Attributes:
+        density: after pruning, the share of the weights before it that is left and not zero.
+    """
 
     name: str
     kind: str
@@ -64,8 +76,20 @@ class Stage(_Part):
     weight_bits: int
     seconds: float
     estimate: StageEstimate | None = None
+    density: float | None = None
+    kept: Kept | None = None
     seeds: Seeds | None = None
     teachers: list[Teacher] = Field(default_factory=list)
+
+    @property
+    def left(self) -> str | None:
+        """In words, what pruning left."""
+        if self.density is None:
+            return None
+        words = f"{self.density:.1%} of the weights left and not zero"
+        if self.kept is None:
+            return words
+        return f"{words}; {self.kept.share:.1%} of {self.kept.of} (budget {self.kept.budget:.1%})"
 
 
 class Resources(_Part):

@@ -19,6 +19,9 @@ def summary(report: Report) -> RenderableType:
         parts += [_stages(report), Text(note, "dim")]
     if report.imported is not None:
         parts.append(_imported(report.imported))
+    parts += [
+        Text.assemble((f"{s.kind:<11}", "dim"), left) for s in report.stages if (left := s.left)
+    ]
     if any(stage.seeds for stage in report.stages):
         parts.append(_seeds(report))
     if report.hardware is not None:

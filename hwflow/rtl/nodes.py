@@ -14,6 +14,7 @@ from qonnx.custom_op.registry import getCustomOp
 from hwflow.dataflow.cycles import node_cycles
 from hwflow.dataflow.finn_setup import rtl_library
 from hwflow.dataflow.specialise import layer_of
+from hwflow.errors import HwflowError
 from hwflow.rtl.design import Fifo, Node
 from hwflow.rtl.patches import patched
 from hwflow.rtl.weights import write_weights
@@ -53,7 +54,13 @@ def _generate(
     layer.set_nodeattr("code_gen_dir_ipgen", str(code))
     if node.op_type == "MVAU_rtl":
         layer.generate_params = functools.partial(_write_mvau_weights, node=node)
-    layer.code_generation_ipgen(model, part, 1000 / clock_mhz)
+    try:
+        layer.code_generation_ipgen(model, part, 1000 / clock_mhz)
+    except (AssertionError, ValueError) as error:  # How FINN refuses attributes.
+        raise HwflowError(
+            f"FINN has no {node.op_type} for {node.name}: {error}",
+            hint="change the layer, or its folding",
+        ) from error
     sources = [Path(file) for file in layer.get_rtl_file_list(abspath=True)]
     module, own = node.name, list(code.glob("*.v")) + list(code.glob("*.sv"))
     if node.op_type == "MVAU_rtl":

@@ -98,6 +98,25 @@ _ABITS_SCALARS = """\
 	localparam int unsigned  ABITS_HI   = !ABITS_TWO? 0 : ABITS_REST < 1? 1 : ABITS_REST;
 """
 
+_LINE = """\
+logic [WIDTH-1:0] Out_reg;
+assign shift_out = Out_reg;
+
+logic [$clog2(DEPTH)-1:0] Addr_w = 0;
+"""
+_SHORT_LINES = """\
+if (DEPTH == 0) begin : genNone
+    assign shift_out = shift_in;
+end
+else if (DEPTH == 1) begin : genRegister
+    logic [WIDTH-1:0] Out_reg;
+    assign shift_out = Out_reg;
+    always_ff @(posedge clk)
+        if (shift_enable) Out_reg <= shift_in;
+end
+else begin : genRam
+"""
+
 PATCHES = (
     Patch(
         "mvu_vvu_axi.sv",
@@ -132,6 +151,31 @@ PATCHES = (
         "the first stage selects bits from high to low, which no open tool takes even where dead",
         "p.ptr[M-1:SN+1] < 2**stage",
         "(p.ptr[M-1:0] >> (SN+1)) < 2**stage",
+    ),
+    Patch(
+        "swg_common.sv",
+        "tools take a case without a default for a latch",
+        "            STATE_LOOP_H    : addr_incr = HEAD_INCR_H;\n",
+        "            STATE_LOOP_H    : addr_incr = HEAD_INCR_H;\n"
+        "            default         : addr_incr = 0;\n",
+    ),
+    Patch(
+        "swg_common.sv",
+        "a part of a lone register is selected from high to low, which no open tool takes",
+        "if (DEPTH > 1) Data[DEPTH-1:1] <= Data[DEPTH-2:0];",
+        "for (int unsigned i = 1; i < DEPTH; i++) Data[i] <= Data[i-1];",
+    ),
+    Patch(
+        "swg_common.sv",
+        "where an image is hardly wider than its windows, a line is too short for a memory",
+        _LINE,
+        _SHORT_LINES + _LINE,
+    ),
+    Patch(
+        "swg_common.sv",
+        "as above",
+        "endmodule : swg_ram_buffer",
+        "end : genRam\nendmodule : swg_ram_buffer",
     ),
     Patch(
         "fifo_gauge.sv",

@@ -6,6 +6,7 @@
 //   report FILE     JSON, written                frames N      frames to run
 //   source P        chance in % that the input pauses after a beat
 //   sink P          chance in % that the output is not ready in a cycle
+//   ahead N         beats of a further frame that may come out without its input
 //   seed S          interval N  cycles a frame at which the input is offered (0: at once)
 //   patience N      cycles without any transfer that count as a deadlock
 //   depth K N       of FIFO K, of a program with gauges in place of FIFOs
@@ -91,7 +92,7 @@ std::vector<uint32_t> read_words(const std::string &path) {
 
 int main(int argc, char **argv) {
   std::string input, output, report, trace;
-  uint64_t frames = 0, interval = 0, patience = 100000, trace_first = 0, trace_count = 0;
+  uint64_t frames = 0, ahead = 0, interval = 0, patience = 100000, trace_first = 0, trace_count = 0;
   unsigned source = 0, sink = 0, seed = 0;
   std::ifstream config(argv[1]);
   for (std::string line; std::getline(config, line);) {
@@ -102,6 +103,7 @@ int main(int argc, char **argv) {
     else if (key == "output") in >> output;
     else if (key == "report") in >> report;
     else if (key == "frames") in >> frames;
+    else if (key == "ahead") in >> ahead;
     else if (key == "interval") in >> interval;
     else if (key == "patience") in >> patience;
     else if (key == "source") in >> source;
@@ -202,9 +204,9 @@ int main(int argc, char **argv) {
       offered = false;
     }
     if (out.valid && out.ready) {
-      if (out.transfers > wanted) fail("EXCESS", out.name, cycle);
-      std::fwrite(out.data.data(), 4, out.words, out_file);
-      if (out.transfers % out.beats == 0) finished.push_back(cycle);
+      if (out.transfers > wanted + ahead) fail("EXCESS", out.name, cycle);
+      if (out.transfers <= wanted) std::fwrite(out.data.data(), 4, out.words, out_file);
+      if (out.transfers <= wanted && out.transfers % out.beats == 0) finished.push_back(cycle);
     }
     quiet = moved ? 0 : quiet + 1;
     if (out.transfers >= wanted) drain++;

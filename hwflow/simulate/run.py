@@ -140,6 +140,7 @@ class Simulator:
                 f"sink {stall.sink}",
                 f"seed {seed}",
                 f"interval {interval}",
+                f"ahead {self._ahead()}",
                 f"patience {2000 + 4 * self.design.bound_cycles}",
                 *(f"capture {names.index(name)} {folder}/{name}" for name in capture),
                 *(f"depth {fifos.index(name)} {words}" for name, words in (depths or {}).items()),
@@ -158,6 +159,11 @@ class Simulator:
                 if s.name in capture
             }
         return self._result(report, outputs, captured)
+
+    def _ahead(self) -> int:
+        """Beats that may come out beyond the frames that went in: padding begins a frame itself."""
+        pads = any(node.op == "FMPadding_rtl" for node in self.design.nodes)
+        return self.design.output.beats if pads else 0
 
     def _result(self, report: dict, outputs: Codes, captured: dict[str, Codes]) -> SimulationResult:
         finished = report["finished"]
@@ -194,7 +200,8 @@ class Simulator:
             return HwflowError(f"in cycle {cycle}, the accelerator put out more than its frames")
         return HwflowError(
             f"the RTL is deadlocked in cycle {cycle}: {self._deadlock(finished.output)}",
-            hint="deepen the FIFO named full, or mend the layer that takes nothing",
+            hint="deepen the FIFO named full, or that on the other way to the layer that waits for"
+            " data, or mend the layer that takes nothing",
         )
 
     def _where(self, stream: str) -> str:
@@ -212,11 +219,17 @@ class Simulator:
             if int(count) >= depths[name]
         ]
         states = re.findall(r"^STREAM (\S+) (\d) (\d) \d+$", output, re.MULTILINE)
-        waiting = [self._where(s) for s, valid, ready in states if valid == "1" and ready == "0"]
-        starved = [self._where(s) for s, valid, ready in states if valid == "0" and ready == "1"]
+        waiting = [s for s, valid, ready in states if valid == "1" and ready == "0"]
+        # A layer that joins streams may take none until all are there.
+        joining = {self._stream(s).consumer for s in waiting}
+        starved = [
+            s
+            for s, valid, ready in states
+            if valid == "0" and (ready == "1" or self._stream(s).consumer in joining)
+        ]
         parts = [
             *full,
-            *(["waiting to be taken: " + ", ".join(waiting)] if waiting else []),
-            *(["waiting for data: " + ", ".join(starved)] if starved else []),
+            *(["waiting to be taken: " + ", ".join(map(self._where, waiting))] if waiting else []),
+            *(["waiting for data: " + ", ".join(map(self._where, starved))] if starved else []),
         ]
         return "; ".join(parts) or "no stream offers or takes anything"

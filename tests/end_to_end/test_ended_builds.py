@@ -1,4 +1,4 @@
-"""A network that can't be lowered: the build ends after its export, says why, and exits with 0."""
+"""A network that is for export: the build ends after that, says why, and exits with 0."""
 
 import json
 
@@ -8,7 +8,7 @@ RECIPE = """\
 data: {name: digits}
 network: {python: 'net.py:network'}
 stages:
-  - {kind: quantize, epochs: 1, batch_size: 50}
+  - {kind: quantize, target: export, epochs: 1, batch_size: 50}
 """
 NETWORK = """
 from torch import nn
@@ -21,7 +21,7 @@ def network(shape, classes):
 """
 
 
-def test_a_convolutional_network_ends_after_its_export_and_the_reports_say_why(tmp_path):
+def test_a_network_for_export_ends_after_that_and_the_reports_say_why(tmp_path):
     (tmp_path / "net.yaml").write_text(RECIPE)
     (tmp_path / "net.py").write_text(NETWORK)
     build = ("build", "net.yaml", "--board", "pynq-z2")
@@ -31,7 +31,7 @@ def test_a_convolutional_network_ends_after_its_export_and_the_reports_say_why(t
     assert first.steps("ended") == again.steps("ended") == ["export"]
     place = tmp_path / "runs" / "net-pynq-z2"
     report = json.loads((place / "report.json").read_text())
-    assert "no convolutions" in report["ended"]
+    assert "target: export" in report["ended"]
     assert report["ended"] in " ".join(first.out.split())
     assert max(report["exchange"]["qonnx_max_abs"], report["exchange"]["qcdq_max_abs"]) < 1e-4
     assert "ended after export" in run("report", place, "--format", "md").out

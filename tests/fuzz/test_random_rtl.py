@@ -10,7 +10,7 @@ import numpy as np
 
 from hwflow.dataflow.stitch import insert_converters, insert_fifos
 from hwflow.emulate import Emulator
-from hwflow.recipe import Stall
+from hwflow.recipe import Hardware, Stall
 from hwflow.rtl.generate import generate
 from hwflow.simulate import Simulator
 from tests.hardware import PYNQ, fold_at_random, lowered
@@ -54,7 +54,7 @@ def random_case(seed):
 
 def test_rtl_equals_the_emulator_under_stalls(finn, models, tmp_path, seed):
     case = random_case(seed)
-    hardware = lowered(case)
+    hardware = lowered(case, Hardware(mvau=["lut", "dsp"][seed % 2]))
     fold_at_random(hardware.model, seed)
     model = insert_fifos(insert_converters(hardware.model))
     generate(model, tmp_path, PYNQ.part, PYNQ.clock_mhz)

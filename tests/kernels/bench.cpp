@@ -49,7 +49,7 @@ void from_words(VlWide<N> &value, const uint32_t *in, unsigned n) {
 
 struct Port {
   const char *name;
-  unsigned words, beats;
+  unsigned words, beats, ahead;
   uint64_t transfers = 0, wanted = 0;
   bool valid = false, ready = false, waiting = false;
   Words data, held, file;
@@ -186,7 +186,7 @@ int main(int, char **argv) {
         port.waiting = port.valid && !port.ready;
         if (port.waiting) port.held = port.data;
         if (!port.valid || !port.ready) continue;
-        if (port.transfers++ == port.wanted) fail("EXCESS", port.name, cycle);
+        if (port.transfers++ == port.wanted + port.ahead) fail("EXCESS", port.name, cycle);
         port.file.insert(port.file.end(), port.data.begin(), port.data.end());
         layer.quiet = 0;
       }

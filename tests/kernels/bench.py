@@ -30,7 +30,7 @@ from hwflow.rtl import Node, Port
 from hwflow.rtl.generate import in_order
 from hwflow.rtl.nodes import generate_node
 from hwflow.simulate.compile import Variant, compile_program
-from hwflow.simulate.packing import pack, unpack
+from hwflow.simulate.packing import pack, unpack, words_per_beat
 from tests.hardware import PYNQ
 
 BENCH = Path(__file__).with_name("bench.cpp")
@@ -91,7 +91,10 @@ def one_layer(
 
 @dataclass(frozen=True)
 class _Stream:
-    """A port of a layer, the tensor that it carries, that tensor's shape and range."""
+    """A port of a layer, the tensor that it carries, that tensor's shape and range.
+
+    `ahead` beats of a frame come before any of its input, as from padding.
+    """
 
     name: str
     tensor: str
@@ -99,6 +102,7 @@ class _Stream:
     low: int
     high: int
     port: Port
+    ahead: int
 
 
 class Bench:
@@ -118,7 +122,7 @@ class Bench:
         for index, model in enumerate(self.models):
             (node,) = model.graph.node
             node.name = f"layer{index}"
-            self.nodes.append(generate_node(model, node, folder, PYNQ.part, PYNQ.clock_mhz))
+            self.nodes.append(generate_layer(model, folder))
             streams = [i for i, name in enumerate(node.input) if not _is_parameter(model, name)]
             self.inputs.append([_stream(model, i, source=True) for i in streams])
             self.outputs.append([_stream(model, i, False) for i in range(len(node.output))])
@@ -194,7 +198,15 @@ class Bench:
             finished = run_process([self.program, folder / "config"], cwd=self.folder)
             assert not finished.code, self._explain(finished.output)
             found = [
-                [unpack(np.fromfile(folder / s.name, "<u4"), s.port) for s in streams]
+                [
+                    unpack(
+                        np.fromfile(
+                            folder / s.name, "<u4", frames * s.port.beats * words_per_beat(s.port)
+                        ),
+                        s.port,
+                    )
+                    for s in streams
+                ]
                 for streams in self.outputs
             ]
             completed = [
@@ -265,7 +277,8 @@ class Bench:
     def _header(self) -> str:
         def ports(streams: Sequence[_Stream]) -> str:
             described = [
-                f'{{"{s.name}", {-(-s.port.padded_width // 32)}, {s.port.beats}}}' for s in streams
+                f'{{"{s.name}", {words_per_beat(s.port)}, {s.port.beats}, {s.ahead}}}'
+                for s in streams
             ]
             return "{" + ", ".join(described) + "}"
 
@@ -300,6 +313,12 @@ class Bench:
                 "",
             ]
         )
+
+
+def generate_layer(model: ModelWrapper, folder: Path) -> Node:
+    """Generate the only layer of a graph into a folder."""
+    (node,) = model.graph.node
+    return generate_node(model, node, folder, PYNQ.part, PYNQ.clock_mhz)
 
 
 def describe(model: ModelWrapper) -> str:
@@ -342,7 +361,16 @@ def _stream(model: ModelWrapper, index: int, source: bool) -> _Stream:
     )
     name = f"{node.name}_{'in' if source else 'out'}{index}"
     sizes = tuple(int(size) for size in shape)
-    return _Stream(name, tensor, sizes, int(datatype.min()), int(datatype.max()), port)
+    ahead = 0 if source else _beats_ahead(layer)
+    return _Stream(name, tensor, sizes, int(datatype.min()), int(datatype.max()), port, ahead)
+
+
+def _beats_ahead(layer: Any) -> int:
+    if layer.onnx_node.op_type != "FMPadding_rtl":
+        return 0
+    top, left, *_ = layer.get_nodeattr("Padding")
+    _, _, width, folds, _ = layer.get_folded_output_shape()
+    return int((top * width + left) * folds)
 
 
 def _random_frames(stream: _Stream, frames: int, random: np.random.Generator) -> Integers:

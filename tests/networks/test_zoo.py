@@ -135,6 +135,15 @@ def test_a_tiny_bert_reads_pixels_as_tokens():
         assert torch.equal(model(changed)[1:], logits[1:])
 
 
+def test_tokens_outside_the_vocabulary_are_refused():
+    model = build(transformers="bert", config=BERT, token_scale=16, shape=DIGITS)
+    size = BERT["vocab_size"]
+    model.check_samples(torch.tensor([[0.0, (size - 1) / 16]]))
+    for token in (-1, size):
+        with pytest.raises(RequestError, match=f"token {token}, which a vocabulary of {size}"):
+            model.check_samples(torch.tensor([[0.0, token / 16]]))
+
+
 def test_an_image_transformer_takes_the_image_size():
     config = {
         "hidden_size": 16,

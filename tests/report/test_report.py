@@ -178,6 +178,19 @@ def repeated():
     return Report.model_validate(found.model_dump(by_alias=True) | {"stages": [stage]})
 
 
+def test_what_pruning_left_is_shown_against_its_budget():
+    found = report()
+    kept = {"of": "macs", "share": 0.3912, "budget": 0.4}
+    stage = found.stages[0].model_dump() | {"kind": "prune", "density": 0.25, "kept": kept}
+    pruned = Report.model_validate(found.model_dump(by_alias=True) | {"stages": [stage]})
+    console = Console(file=io.StringIO(), width=200)
+    console.print(summary(pruned))
+    words = "25.0% of the weights left and not zero; 39.1% of macs (budget 40.0%)"
+    assert words in console.file.getvalue()
+    assert words in FORMATS["html"]([pruned])
+    assert "weights left" not in FORMATS["html"]([found])
+
+
 def test_seeds_are_shown_with_mean_interval_and_values_in_every_report(tmp_path):
     console = Console(file=io.StringIO(), width=200)
     console.print(summary(repeated()))

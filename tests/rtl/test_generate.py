@@ -17,6 +17,7 @@ from hwflow.rtl.patches import PATCHES
 from hwflow.simulate import Simulator
 from hwflow.simulate.compile import verilator_root
 from tests.hardware import PYNQ, fold_at_random, lowered
+from tests.hardware_graphs import HardwareGraph
 from tests.random_networks import LayerSpec, build_case
 
 LAYER = LayerSpec(8, 3, 3, True, False, True, False)
@@ -33,9 +34,27 @@ def stitched(case, seed=3):
     return insert_fifos(insert_converters(model))
 
 
-@pytest.mark.parametrize(("layer", "bits"), [(LAYER, 3), (BINARY, 1)])
-def test_the_folder_passes_lint_wherever_it_is_moved(finn, tmp_path, layer, bits):
-    generate(stitched(case(layer, bits)), tmp_path / "rtl", PYNQ.part, 100)
+def images():
+    """Padding, windows of each kind, a pool and a branch."""
+    graph = HardwareGraph()
+    x = graph.pad(graph.input((6, 6, 4), "INT3"), (1, 1, 1, 1), 2)
+    x = graph.thresholds(graph.linear(graph.windows(x, (3, 3), parallel=True), 4, simd=6))
+    x = graph.windows(x, (2, 2), (2, 2), simd=2, depthwise=True)
+    first, second = graph.copies(graph.pool(x, "MaxPool", (2, 2), 2))
+    graph.add(graph.linear(graph.windows(first, (1, 1)), 4), second)
+    return insert_fifos(insert_converters(graph.model()))
+
+
+DESIGNS = {
+    "integers": lambda: stitched(case(LAYER, 3)),
+    "binary": lambda: stitched(case(BINARY, 1)),
+    "images": images,
+}
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_the_folder_passes_lint_wherever_it_is_moved(finn, tmp_path, design):
+    generate(DESIGNS[design](), tmp_path / "rtl", PYNQ.part, 100)
     moved = shutil.copytree(tmp_path / "rtl", tmp_path / "elsewhere")
     shutil.rmtree(tmp_path / "rtl")
     done = subprocess.run(

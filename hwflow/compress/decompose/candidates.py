@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from dataclasses import dataclass
 
@@ -12,9 +11,10 @@ from torch import nn
 from hwflow.compress.decompose.cost import LAYERS
 from hwflow.compress.decompose.kernel import Dimensions
 from hwflow.compress.decompose.methods import methods_for
+from hwflow.compress.patterns import matched
 from hwflow.errors import RequestError
 from hwflow.recipe.decompose import Decompose, Factorization, GivenRanks
-from hwflow.yaml_source import nearest
+from hwflow.recipe.pattern import matches
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d
 
@@ -60,7 +60,7 @@ def find_candidates(
     if not candidates:
         listed = "; ".join(f"{name}: {reason}" for name, reason in left.items())
         raise RequestError(
-            f"decompose: no layer can be decomposed: {listed or 'there is no linear layer'}",
+            f"no layer can be decomposed: {listed or 'there is no linear layer'}",
             hint="Linear, Conv1d and Conv2d without groups can; see `method` and `policies`",
         )
     _check_unit(candidates, settings.unit)
@@ -71,16 +71,12 @@ def find_candidates(
 
 def _check_patterns(names: list[str], settings: Decompose) -> None:
     for number, policy in enumerate(settings.policies):
-        if not any(re.fullmatch(policy.layers, name) for name in names):
-            raise RequestError(
-                f"decompose: policies.{number}.layers: {policy.layers!r} matches no layer",
-                hint=nearest(policy.layers, names),
-            )
+        matched(policy.layers, names, f"policies.{number}.layers")
 
 
 def _policy(name: str, settings: Decompose) -> Factorization:
     for policy in settings.policies:
-        if re.fullmatch(policy.layers, name):
+        if matches(policy.layers, name):
             return policy
     return settings
 
@@ -112,7 +108,7 @@ def _check_unit(candidates: list[Candidate], unit: int) -> None:
     if not any(count % unit == 0 for count in channels):
         listed = ", ".join(map(str, sorted(channels)))
         raise RequestError(
-            f"decompose: unit {unit} divides no layer's channels ({listed})",
+            f"unit {unit} divides no layer's channels ({listed})",
             hint=f"take a divisor of some of them, such as {_greatest_divisor(channels)}",
         )
 
@@ -133,7 +129,7 @@ def _check_ranks(candidate: Candidate) -> None:
         if any(rank > limit for rank, limit in zip(ranks, limits, strict=True)):
             most = ", ".join(map(str, limits))
             raise RequestError(
-                f"decompose: {candidate.name}: rank {', '.join(map(str, ranks))} is above what"
+                f"{candidate.name}: rank {', '.join(map(str, ranks))} is above what"
                 f" {size.inputs} input and {size.outputs} output channels allow {method.name}:"
                 f" {most}",
                 hint="lower the rank, or give this layer an entry of its own in `policies`",

@@ -59,7 +59,7 @@ def plan_layer(
     policy = candidate.policy
     if not torch.isfinite(candidate.layer.weight).all():
         raise HwflowError(
-            f"decompose: {candidate.name} has weights that are not finite",
+            f"{candidate.name} has weights that are not finite",
             hint="lower learning_rate in the stage before",
         )
     kernel = Kernel(candidate.layer.weight)

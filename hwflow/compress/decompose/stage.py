@@ -15,6 +15,7 @@ from torch import nn
 from hwflow.compress.decompose.candidates import Candidate, find_candidates
 from hwflow.compress.decompose.cost import Use, network_cost, uses
 from hwflow.compress.decompose.kernel import Dimensions
+from hwflow.compress.decompose.methods import methods_for
 from hwflow.compress.decompose.plan import Decomposition, in_parallel, plan_layer
 from hwflow.compress.decompose.refit import recalibrate, refit
 from hwflow.compress.decompose.replace import factor_layers, fill, put
@@ -34,6 +35,17 @@ class DecomposeStage:
     ) -> None:
         """Raise if a pattern matches no layer, or a rank or the unit can't be had."""
         find_candidates(model, settings)
+
+    def expected(self, model: nn.Module, settings: Decompose) -> nn.Module:
+        """The network with factors of the least ranks in place of each layer that is asked for;
+        those that will turn out to stay can't be known without trained weights."""
+        layers = {}
+        for candidate in find_candidates(model, settings)[0]:
+            methods = {m.name: m for m in methods_for(candidate.policy.method, candidate.size)}
+            method = methods.get("tucker2") or next(iter(methods.values()))
+            ranks = [min(settings.unit, limit) for limit in method.limits(candidate.size)]
+            layers[candidate.name] = {"method": method.name, "ranks": ranks}
+        return self.rebuild(model, settings, {"layers": layers})
 
     def run(self, model: nn.Module, settings: Decompose, context: StageContext) -> StageOutcome:
         """Decompose, refit, recalibrate, train, and measure on validation and test."""

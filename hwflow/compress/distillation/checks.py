@@ -12,6 +12,7 @@ from hwflow.compress.distillation.features import check_layers
 from hwflow.compress.distillation.hints import layer_terms
 from hwflow.compress.distillation.teachers import build_teacher
 from hwflow.data import Dataset
+from hwflow.errors import within
 from hwflow.recipe.distillation import Distillation, Teacher
 from hwflow.recipe.order import earlier_stage
 
@@ -48,7 +49,8 @@ def check_teachers(
             _network(teacher, f"{name}, teacher {number}", names, changed, model, data, base)
             for number, teacher in enumerate(distillation.teachers)
         ]
-        _check_pairs(distillation, None if any(changed) else model, networks, data)
+        with within(name):
+            _check_pairs(distillation, None if any(changed) else model, networks, data)
 
 
 def _network(

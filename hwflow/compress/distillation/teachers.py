@@ -25,7 +25,7 @@ from hwflow.compress.stage import (
 )
 from hwflow.compress.training import train
 from hwflow.data import Dataset
-from hwflow.errors import HwflowError
+from hwflow.errors import HwflowError, within
 from hwflow.recipe.distillation import Distillation, Teacher
 from hwflow.recipe.network import PythonNetwork
 from hwflow.recipe.order import earlier_stage
@@ -98,7 +98,8 @@ def build_teacher(teacher: Teacher, where: str, data: Dataset, seed: int, base: 
         RequestError: the network can't be built, or the checkpoint is not one of it.
     """
     assert teacher.network is not None
-    network = networks.build(teacher.network, data.shape, data.classes, seed, base)
+    with within(where):
+        network = networks.build(teacher.network, data.shape, data.classes, seed, base)
     if teacher.checkpoint is not None:
         file = base / Path(teacher.checkpoint).expanduser()
         load_weights(network, file, where, data.shape)

@@ -10,7 +10,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
-from hwflow.compress.prune.patterns import matched
+from hwflow.compress.patterns import matched
 
 
 class Still(Callback):

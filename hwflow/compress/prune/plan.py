@@ -10,12 +10,12 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from hwflow.compress.patterns import matched
 from hwflow.compress.prune.attention import HeadAttention, input_weights
 from hwflow.compress.prune.coupling import Group, Member, find_coupling, find_groups
 from hwflow.compress.prune.freezing import layers_matched
 from hwflow.compress.prune.gates import Gates, HardConcreteGates
 from hwflow.compress.prune.masks import TileMask, UnitMask
-from hwflow.compress.prune.patterns import matched
 from hwflow.costs import layer_shapes
 from hwflow.errors import RequestError
 from hwflow.recipe import Prune

@@ -27,7 +27,7 @@ from hwflow.compress.prune.selection import Selector, raw
 from hwflow.compress.stage import StageContext, StageOutcome, measure
 from hwflow.compress.training import train
 from hwflow.costs import Target
-from hwflow.errors import HwflowError, RequestError
+from hwflow.errors import HwflowError, RequestError, within
 from hwflow.recipe import Distill, Optimization, Prune, Train
 from hwflow.recipe.prune import RANKING
 
@@ -85,20 +85,27 @@ class PruneStage:
             metrics[f"{of}_kept"] = kept_share(costs, of, selector.counts())
         return StageOutcome(model.eval(), {**metrics, **measure(model, context)}, structure)
 
+    def expected(self, model: nn.Module, settings: Prune) -> nn.Module:
+        """The network itself: pruning leaves the names of its layers."""
+        return model
+
     def rebuild(self, model: nn.Module, settings: Prune, structure: dict[str, Any]) -> nn.Module:
         """The network at its compact shapes; as it is, where only zeros are left."""
         return removal.rebuild(model, structure) if structure else model
 
 
 def check_pruning(
-    stages: Sequence[Optimization], model: nn.Module, shape: tuple[int, ...], target: Target
+    stages: Sequence[tuple[str, Optimization]],
+    model: nn.Module,
+    shape: tuple[int, ...],
+    target: Target,
 ) -> None:
     """See, before any training, that stages can prune a network as they are told to.
 
     Stages behind one that changes layers are checked when they start.
 
     Args:
-        stages: of the recipe.
+        stages: of the recipe, name and settings of each.
         model: the recipe's network, not trained.
         shape: of one sample.
         target: what hardware is asked for.
@@ -107,10 +114,11 @@ def check_pruning(
         RequestError: a pattern that matches nothing, nothing to prune, a block, N of M, unit or
             budget that does not fit.
     """
-    for settings in stages:
+    for name, settings in stages:
         if isinstance(settings, Prune):
-            plan = make_plan(model, settings, shape)
-            Selector(plan, model, settings, _costs(plan, model, shape, target))
+            with within(name):
+                plan = make_plan(model, settings, shape)
+                Selector(plan, model, settings, _costs(plan, model, shape, target))
         if not isinstance(settings, Train | Distill):
             return
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from hwflow.errors import RequestError
 from hwflow.recipe import Quantize
+from hwflow.recipe.pattern import matches
 from hwflow.recipe.quantize import LayerPolicy
 from hwflow.yaml_source import nearest
 
@@ -36,14 +35,13 @@ class Policies:
         return self._settings(name)
 
     def _settings(self, name: str) -> Quantize:
-        found = self.settings
-        for policy in self.settings.layers:
-            if _holds(policy.pattern, name):
+        for policy in self.settings.policies:
+            if matches(policy.layers, name):
                 options = policy.options()
                 if "activation_bits" in options:  # Whatever kind of quantizer is there.
                     options |= dict.fromkeys(("signed_bits", "pool_bits"), policy.activation_bits)
-                found = found.model_copy(update=options)
-        return found
+                return self.settings.model_copy(update=options)
+        return self.settings
 
     def check(self) -> None:
         """Raise for a policy that holds for nothing, once the network is quantized.
@@ -51,9 +49,9 @@ class Policies:
         Raises:
             RequestError: a pattern matches no name, or an option none that it is for.
         """
-        for number, policy in enumerate(self.settings.layers):
+        for number, policy in enumerate(self.settings.policies):
             for option in policy.options():
-                self._check(f"layers.{number}", policy, option)
+                self._check(f"policies.{number}", policy, option)
 
     def _check(self, where: str, policy: LayerPolicy, option: str) -> None:
         names: dict[str, None] = {}
@@ -64,16 +62,9 @@ class Policies:
         if option in _OF_ACTIVATIONS:
             names |= self._activations
             kinds.append("activation")
-        if not any(_holds(policy.pattern, name) for name in names):
+        if not any(matches(policy.layers, name) for name in names):
             raise RequestError(
-                f"{where}: the pattern {policy.pattern!r} matches no {' or '.join(kinds)}, so that"
+                f"{where}: the pattern {policy.layers!r} matches no {' or '.join(kinds)}, so that"
                 f" its {option} would do nothing",
-                hint=nearest(policy.pattern, names),
+                hint=nearest(policy.layers, names),
             )
-
-
-def _holds(pattern: str, name: str) -> bool:
-    """Whether a pattern matches a layer, or a module that the layer is in: a layer that was
-    decomposed is the module of its factors."""
-    parts = name.split(".")
-    return any(re.fullmatch(pattern, ".".join(parts[: n + 1])) for n in range(len(parts)))

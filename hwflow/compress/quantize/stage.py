@@ -37,7 +37,7 @@ _OURS = (
     "scale",
     "accumulator_bits",
     "learned_bits",
-    "layers",
+    "policies",
 )
 LISTED = 5
 
@@ -70,6 +70,10 @@ class QuantizeStage:
             traced = trace(quantized) if form == "own" else quantized
             assert isinstance(traced, fx.GraphModule)
             _refuse([str(v) for v in violations(traced, shape)])
+
+    def expected(self, model: nn.Module, settings: Quantize) -> nn.Module:
+        """The network itself: no stage comes after."""
+        return model
 
     def run(self, model: nn.Module, settings: Quantize, context: StageContext) -> StageOutcome:
         """Quantize, calibrate, train, and measure on validation and test."""

@@ -99,7 +99,7 @@ class ChannelConstants(ElementwiseBinaryOperation, KernelOp):
         return int(np.min(bounds)), int(np.max(bounds))
 
     @property
-    def _folds(self) -> int:
+    def folds(self) -> int:
         """Words of constants: transfers of a pixel, or one where all channels have the same."""
         channels = self.get_normal_output_shape()[-1]
         return 1 if self.rhs_shape[-1] == 1 else channels // self.get_nodeattr("PE")
@@ -107,7 +107,7 @@ class ChannelConstants(ElementwiseBinaryOperation, KernelOp):
     @property
     def memory(self) -> Memory:
         """The constants; a few words are logic."""
-        words = self._folds if self._folds > _FEW else 0
+        words = self.folds if self.folds > _FEW else 0
         return Memory(words, self.get_nodeattr("PE") * self.constant_bits, one_address=True)
 
     @property
@@ -128,7 +128,7 @@ class ChannelConstants(ElementwiseBinaryOperation, KernelOp):
         Raises:
             HwflowError: the type of the output does not hold all its values.
         """
-        name, pe, folds = self.onnx_node.name, self.get_nodeattr("PE"), self._folds
+        name, pe, folds = self.onnx_node.name, self.get_nodeattr("PE"), self.folds
         low, high = self._range(model)
         if not (self.out_dtype.min() <= low and high <= self.out_dtype.max()):
             raise HwflowError(

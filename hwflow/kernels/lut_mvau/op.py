@@ -12,9 +12,11 @@ from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
 
+from hwflow.costs import products
+from hwflow.costs.products import Products
 from hwflow.kernels import dot_product, weight_memory
 from hwflow.kernels.kernel_op import KernelOp
-from hwflow.kernels.numbers import kind, memory_file
+from hwflow.kernels.numbers import kind, memory_file, number
 
 
 @register_custom_op
@@ -41,6 +43,33 @@ class LutMVAU_rtl(MVAU, KernelOp):
         node = self.onnx_node
         product = context[node.input[0]] @ context[node.input[1]]
         context[node.output[0]] = product.reshape(context[node.output[0]].shape)
+
+    @property
+    def products(self) -> Products:
+        """The unit as costs see it."""
+        return Products(
+            terms=self.get_nodeattr("MW"),
+            outputs=self.get_nodeattr("MH"),
+            simd=self.get_nodeattr("SIMD"),
+            pe=self.get_nodeattr("PE"),
+            weights=number(self.get_input_datatype(1)),
+            inputs=number(self.get_input_datatype(0)),
+            sum_bits=self.get_output_datatype().bitwidth(),
+            depthwise=False,
+        )
+
+    def lut_estimation(self, fpgapart: str) -> int:
+        """LUTs as `costs.products` counts them, whose fit is said there."""
+        return products.luts(self.products)
+
+    def dsp_estimation(self, fpgapart: str) -> int:
+        """No DSP blocks."""
+        return 0
+
+    def bram_estimation(self, fpgapart: str) -> int:
+        """RAMB18 blocks of weights and of inputs that are kept."""
+        unit = self.products
+        return products.memory(unit.words, unit.word_bits)[1] + products.buffer_blocks(unit)
 
     def weight_words(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
         """Weights (MW, MH) as the words of the memory, (depth, PE * SIMD): see lut_mvau.sv."""

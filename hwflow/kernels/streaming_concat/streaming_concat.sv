@@ -41,6 +41,7 @@ module streaming_concat #(
 		return  res;
 	endfunction : bits_before
 	localparam int unsigned  BEAT_BITS = longest() > 1? $clog2(longest()) : 1;
+	localparam int unsigned  TURN_BITS = STREAMS > 1? $clog2(STREAMS) : 1;
 	typedef logic [OUT_BITS-1:0]  element_t;
 
 	// Output register; everything stands still while it is held
@@ -50,26 +51,29 @@ module streaming_concat #(
 	assign  odat = Out;
 	wire  go = !Vld || ordy;
 
-	// Whose turn it is, one bit set, and the transfers of it that are left after this one
-	logic [STREAMS-1:0]    Turn = STREAMS'(1);
-	logic [BEAT_BITS-1:0]  Left = BEAT_BITS'(BEATS[0] - 1);
-	wire [STREAMS-1:0]  turn = (Turn << 1) | (Turn >> (STREAMS-1));
-	wire  valid = |(Turn & ivld);
-	logic [BEAT_BITS-1:0]  refill;
+	// Whose turn it is, and the transfers of it that there were
+	logic [TURN_BITS-1:0]  Turn = '0;
+	logic [BEAT_BITS-1:0]  Beat = '0;
+	wire  valid = ivld[Turn];
+	logic  last;  // of this input
 	always_comb begin
-		refill = '0;
-		for(int unsigned  i = 0; i < STREAMS; i++)
-			refill |= turn[i]? BEAT_BITS'(BEATS[i] - 1) : '0;
+		last = 0;
+		irdy = '0;
+		for(int unsigned  i = 0; i < STREAMS; i++) begin
+			if(Turn == TURN_BITS'(i)) begin
+				last = Beat == BEAT_BITS'(BEATS[i] - 1);
+				irdy[i] = go;
+			end
+		end
 	end
-	assign  irdy = go? Turn : '0;
 	always_ff @(posedge clk) begin
 		if(rst) begin
-			Turn <= STREAMS'(1);
-			Left <= BEAT_BITS'(BEATS[0] - 1);
+			Turn <= '0;
+			Beat <= '0;
 		end
 		else if(go && valid) begin
-			if(Left == 0)  Turn <= turn;
-			Left <= Left == 0? refill : Left - 1'b1;
+			if(last)  Turn <= Turn == TURN_BITS'(STREAMS - 1)? '0 : Turn + 1'b1;
+			Beat <= last? '0 : Beat + 1'b1;
 		end
 	end
 
@@ -85,25 +89,20 @@ module streaming_concat #(
 		end : genElement
 	end : genStream
 
-	logic [SIMD*OUT_BITS-1:0]  chosen;
-	always_comb begin
-		chosen = '0;
-		for(int unsigned  i = 0; i < STREAMS; i++)  chosen |= Turn[i]? wide[i] : '0;
-	end
 	always_ff @(posedge clk) begin
 		if(rst)      Vld <= 0;
 		else if(go)  Vld <= valid;
 	end
-	always_ff @(posedge clk)  if(go)  Out <= chosen;
+	always_ff @(posedge clk)  if(go)  Out <= wide[Turn];
 
-	// The stream rule, and one turn at a time
+	// The stream rule, and that it is somebody's turn
 	logic  WasHeld = 0;
 	logic [SIMD*OUT_BITS-1:0]  Held;
 	always_ff @(posedge clk) begin
 		WasHeld <= !rst && ovld && !ordy;
 		Held    <= odat;
 		assert(rst || !WasHeld || (ovld && (odat == Held))) else $error("%m: output withdrawn.");
-		assert(rst || $onehot(Turn)) else $error("%m: it is nobody's turn.");
+		assert(rst || (32'(Turn) < STREAMS)) else $error("%m: it is nobody's turn.");
 	end
 
 endmodule : streaming_concat

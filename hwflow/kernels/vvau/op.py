@@ -13,24 +13,11 @@ from finn.custom_op.fpgadataflow.vectorvectoractivation import VVAU
 from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
 
+from hwflow.costs import products
+from hwflow.costs.products import Products, takes_dsps
 from hwflow.kernels import dot_product, weight_memory
 from hwflow.kernels.kernel_op import KernelOp
-from hwflow.kernels.numbers import BIPOLAR, kind, memory_file
-
-# Bits of the narrowest product that goes into a DSP block.
-DSP_BITS = 9
-
-
-def takes_dsps(weights: Any, inputs: Any) -> bool:
-    """Whether the product of two types of numbers goes into a DSP block.
-
-    Bipolar numbers are no multiplier's; and of products of less than 9 bits synthesis makes LUTs
-    (AMD UG901, and Yosys likewise). A multiplier is signed: an unsigned number takes a bit more.
-    """
-    if BIPOLAR in (kind(weights), kind(inputs)):
-        return False
-    bits = [number.bitwidth() + (not number.signed()) for number in (weights, inputs)]
-    return sum(bits) >= DSP_BITS
+from hwflow.kernels.numbers import kind, memory_file, number
 
 
 @register_custom_op
@@ -42,8 +29,8 @@ class VVAU_rtl(VVAU, KernelOp):
     are (Channels, 1, height, width); the output is (1, H, W, Channels), signed sums, also of
     bipolar numbers. Weights and inputs have 1 to 8 bits: unsigned, two's complement or bipolar.
 
-    Attribute resType: "dsp" for products in DSP blocks, where `takes_dsps` says that they can be;
-    else products are made of LUTs.
+    Attribute resType: "dsp" for products in DSP blocks, where they are wide enough for that (see
+    `costs.products.takes_dsps`); else products are made of LUTs.
     """
 
     SOURCE = Path(__file__).with_name("vvau.sv")
@@ -72,7 +59,34 @@ class VVAU_rtl(VVAU, KernelOp):
     def on_dsps(self) -> bool:
         """Whether products are made in DSP blocks."""
         wanted = self.get_nodeattr("resType") == "dsp"
-        return wanted and takes_dsps(self.get_input_datatype(1), self.get_input_datatype(0))
+        return wanted and takes_dsps(self.products.weights, self.products.inputs)
+
+    @property
+    def products(self) -> Products:
+        """The unit as costs see it."""
+        return Products(
+            terms=math.prod(self.get_nodeattr("Kernel")),
+            outputs=self.get_nodeattr("Channels"),
+            simd=self.get_nodeattr("SIMD"),
+            pe=self.get_nodeattr("PE"),
+            weights=number(self.get_input_datatype(1)),
+            inputs=number(self.get_input_datatype(0)),
+            sum_bits=self.get_output_datatype().bitwidth(),
+            depthwise=True,
+        )
+
+    def lut_estimation(self, fpgapart: str) -> int:
+        """LUTs as `costs.products` counts them, whose fit is said there."""
+        unit = self.products
+        return products.luts_beside_dsps(unit) if self.on_dsps else products.luts(unit)
+
+    def dsp_estimation(self, fpgapart: str) -> int:
+        """A DSP block for each product, or none."""
+        return int(self.on_dsps * self.get_nodeattr("PE") * self.get_nodeattr("SIMD"))
+
+    def bram_estimation(self, fpgapart: str) -> int:
+        """RAMB18 blocks of weights."""
+        return products.memory(self.products.words, self.products.word_bits)[1]
 
     def weight_words(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
         """Weights (Channels, 1, height, width) as the words of the memory: see vvau.sv."""

@@ -41,6 +41,23 @@ class WidthConverter_rtl(StreamingDataWidthConverter, KernelOp):
         shapes = self.get_folded_input_shape(), self.get_folded_output_shape()
         return max(math.prod(shape[:-1]) for shape in shapes)
 
+    def lut_estimation(self, fpgapart: str) -> int:
+        """LUTs: the multiplexers of four that cut an output out of the last inputs, and a count.
+
+        Fitted to Yosys 0.70, synth_xilinx, 4 to 1024 bits on either side: within 20 % (25 % where
+        one beat is cut into more than a hundred), and 8 LUTs.
+        """
+        before, after = self.get_instream_width(), self.get_outstream_width()
+        unit = math.gcd(before, after)
+        before, after = before // unit, after // unit
+        if before == 1:
+            return (after - 1).bit_length() + 2
+        bits, steps = 0, (before - 1).bit_length()
+        while steps > 0:
+            steps = max(steps - 2, 0)
+            bits += (after + 2**steps - 1) * unit
+        return int(1.15 * bits) + 10
+
     def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
         """Write the layer's module."""
         self.write_module(

@@ -107,23 +107,21 @@ module width_converter #(
 		assign  odat = Window;
 	end : genWhole
 	else begin : genCut
-		localparam int unsigned  LEVELS = ($clog2(A) + 1)/2;
-		wire [2*LEVELS-1:0]  start = (2*LEVELS)'(Start);
+		// Coarse steps first, for only the fine ones need what is above the output. Each level looks
+		// at two bits of Start, the finest at one where there is an odd number of them.
+		localparam int unsigned  START_BITS = $clog2(A);
+		localparam int unsigned  LEVELS = (START_BITS + 1)/2;
+		localparam int unsigned  ODD = START_BITS % 2;
+		wire [2*LEVELS-1:0]  start = (2*LEVELS)'(Start) << ODD;
 		wire [LEVELS:0][WINDOW*UNIT-1:0]  cut;
 		assign  cut[LEVELS] = Window;
 		for(genvar  level = 0; level < LEVELS; level++) begin : genLevel
 			localparam int unsigned  STEP = 4**level * UNIT;
 			wire [WINDOW*UNIT-1:0]  x = cut[level+1];
-			logic [WINDOW*UNIT-1:0]  y;
-			always_comb begin
-				unique case(start[2*level +: 2])
-				2'd0: y = x;
-				2'd1: y = x >> STEP;
-				2'd2: y = x >> (2*STEP);
-				2'd3: y = x >> (3*STEP);
-				endcase
-			end
-			assign  cut[level] = y;
+			wire [1:0]  sel = start[2*level +: 2];
+			assign  cut[level] = sel[1]?
+				(sel[0]? x >> (3*STEP >> ODD) : x >> (2*STEP >> ODD)) :
+				(sel[0]? x >> (STEP >> ODD) : x);
 		end : genLevel
 
 		logic  Vld = 0;

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
+from hwflow.costs.products import xnor_resources
 from hwflow.kernels import weight_memory
 from hwflow.kernels.kernel_op import KernelOp
 
@@ -46,13 +47,17 @@ class XnorMVAU_rtl(MVAU, KernelOp):
         """One bit: a binary weight can't be narrower."""
         return DataType["BIPOLAR"]
 
-    def lut_estimation(self, fpgapart: str) -> int:
-        """LUTs: XNOR and counting of SIMD bits, an accumulator and the output's offset per PE.
-
-        Fitted to Yosys 0.70, synth_xilinx, SIMD 4 to 112, PE 1 to 16.
-        """
+    def _resources(self) -> tuple[int, int]:
         pe, simd = self.get_nodeattr("PE"), self.get_nodeattr("SIMD")
-        return int(pe * (1.6 * simd + 3 * self.get_output_datatype().bitwidth()) + 40)
+        return xnor_resources(pe, simd, self.get_output_datatype().bitwidth(), self.calc_wmem())
+
+    def lut_estimation(self, fpgapart: str) -> int:
+        """LUTs: XNOR and counting of SIMD bits, an accumulator and the output's offset per PE."""
+        return self._resources()[0]
+
+    def bram_estimation(self, fpgapart: str) -> int:
+        """RAMB18 blocks of weights."""
+        return self._resources()[1]
 
     def dsp_estimation(self, fpgapart: str) -> int:
         """No DSP blocks."""

@@ -12,7 +12,7 @@ from hwflow.compress import STAGES, StageContext, load_checkpoint, save_checkpoi
 from hwflow.costs import network_costs
 from hwflow.data import load
 from hwflow.errors import RequestError
-from hwflow.recipe import Decompose, Digits, Train
+from hwflow.recipe import Decompose, Digits, Quantize, Train
 
 STAGE = STAGES["decompose"]
 
@@ -171,8 +171,22 @@ def test_a_pattern_that_matches_no_layer_offers_the_nearest():
     text = wrong(model, policies=[{"layers": "clasifier", "method": "svd"}])
     assert "policies.0.layers: 'clasifier' matches no layer" in text
     assert "did you mean 'classifier'?" in text
-    text = wrong(model, policies=[{"layers": "features"}])
+    text = wrong(model, policies=[{"layers": "feature"}])
     assert "features.0" in text
+
+
+def test_later_stages_are_checked_against_the_factors_that_will_be_there():
+    settings = decompose(method="tucker2", policies=[{"layers": "1[13]", "method": "none"}])
+    expected = STAGE.expected(network(), settings)
+    names = {name for name, m in expected.named_modules() if isinstance(m, nn.Conv2d)}
+    assert names == {"0.0", "0.1", "0.2", "3", "4.0", "4.1", "7.0", "7.1", "7.2"}
+    quantize = STAGES["quantize"]
+    for pattern in ("4.1", "4"):
+        policies = [{"layers": pattern, "weight_bits": 2}]
+        quantize.check(expected, Quantize(kind="quantize", policies=policies), (1, 8, 8))
+    absent = Quantize(kind="quantize", policies=[{"layers": "5.1", "weight_bits": 2}])
+    with pytest.raises(RequestError, match=r"'5\.1' matches no layer"):
+        quantize.check(expected, absent, (1, 8, 8))
 
 
 @pytest.mark.parametrize(
@@ -203,7 +217,7 @@ def test_a_rank_above_the_channels_is_refused(method, rank, says):
 def test_each_method_says_what_it_can_have(method, rank, most):
     policies = [{"layers": "7", "method": method, "ranks": {"by": "given", "rank": rank}}]
     text = wrong(network(), method="none", policies=policies)
-    assert f"decompose: 7: rank {rank if isinstance(rank, int) else '33, 8'} is above what" in text
+    assert f"7: rank {rank if isinstance(rank, int) else '33, 8'} is above what" in text
     assert f"allow {method}: {most}" in text
 
 
@@ -239,7 +253,7 @@ def test_a_network_with_nothing_to_decompose_is_refused(make, says):
         ({"error": 0.1, "method": "svd", "ranks": {"by": "vbmf"}}, "error is read only where"),
         ({"error": 1.0}, "less than 1"),
         ({"method": "none", "cost": "lut"}, "method none reads no"),
-        ({"policies": [{"layers": "("}]}, "no regular expression"),
+        ({"policies": [{"layers": "("}]}, "not a regular expression"),
         ({"unit": 0}, "greater than or equal to 1"),
     ],
 )

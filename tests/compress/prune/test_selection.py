@@ -119,7 +119,7 @@ def test_magnitude_ranks_whole_blocks():
         granularity="block",
         block=(2, 4),
         budget={"keep": 0.02},
-        skip=["^[037]$"],
+        skip=["[037]"],
     )
     (subject,) = plan.subjects
     put_masks(model, plan)
@@ -136,7 +136,7 @@ def test_magnitude_ranks_whole_blocks():
 def test_n_of_m_consecutive_inputs_stay_and_they_are_the_best(n_of_m, method):
     n, m = n_of_m
     model = cnn()
-    plan, select = plan_of(model, method=method, granularity="n_of_m", n_of_m=n_of_m, skip=["^0$"])
+    plan, select = plan_of(model, method=method, granularity="n_of_m", n_of_m=n_of_m, skip=["0"])
     select(1.0)
     for subject in plan.subjects:
         scores, keep = subject.gates.scores, subject.gates.keep

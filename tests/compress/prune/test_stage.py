@@ -90,7 +90,7 @@ def test_movement_drops_the_columns_of_dead_pixels_first(data, trained, tmp_path
         epochs=3,
         granularity="column",
         budget={"keep": 0.5},
-        skip=["^[47]$"],
+        skip=["[47]"],
     )
     kept = layers(outcome.model)[0].weight.abs().sum(0) > 0
     assert int(kept.sum()) == 32
@@ -215,7 +215,7 @@ def test_frozen_layers_stay_bit_for_bit_and_can_be_trained_afterwards(data, trai
         fill_epochs=2,
         granularity="element",
         budget=QUARTER,
-        freeze=["^[125]$"],
+        freeze=["[125]"],
         weight_decay=0.1,
     )
     for number in (1, 2, 5):
@@ -350,7 +350,7 @@ class Attentive(nn.Module):
 @pytest.mark.parametrize("granularity", ["element", "n_of_m"])
 def test_projections_in_attention_get_zeros_too(data, tmp_path, granularity):
     torch.manual_seed(0)
-    settings = {"granularity": granularity, "freeze": ["norm"]}
+    settings = {"granularity": granularity, "freeze": ["norm."]}
     outcome = prune(Attentive(), data, tmp_path, epochs=2, fill_epochs=1, **settings)
     attention = outcome.model.attention
     for weight in (attention.in_proj_weight, attention.out_proj.weight):

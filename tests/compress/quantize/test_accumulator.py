@@ -136,7 +136,7 @@ def test_narrower_accumulators_get_smaller_weights(network, data, tmp_path, meth
 
 def test_a_layer_can_have_an_accumulator_of_its_own(network, data, tmp_path):
     name = [n for n, m in network.named_modules() if isinstance(m, nn.Linear)][-1]
-    made = Quantize(kind="quantize", epochs=0, layers=({"pattern": name, "accumulator_bits": 10},))
+    made = Quantize(kind="quantize", epochs=0, policies=({"layers": name, "accumulator_bits": 10},))
     model = STAGES["quantize"].run(network, made, StageContext(data, 0, tmp_path)).model
     assert [b.name for b in bounded_layers(model, SHAPE)] == [name]
     assert operands(model)[-1][-1] <= 2**9 - 1

@@ -36,9 +36,9 @@ def data():
 
 def test_a_transformer_trains_reloads_and_exports(data, tmp_path):
     torch.manual_seed(0)
-    policies = [{"pattern": r".*linear1", "weight_bits": 2}]
+    policies = [{"layers": r".*linear1", "weight_bits": 2}]
     settings = Quantize(
-        kind="quantize", epochs=2, learning_rate=0.01, target="export", layers=policies
+        kind="quantize", epochs=2, learning_rate=0.01, target="export", policies=policies
     )
     stage = STAGES["quantize"]
     stage.check(Encoder(), settings)

@@ -24,8 +24,8 @@ def data():
     return load(Digits(name="digits"), 0)
 
 
-def quantized(*layers, **options):
-    settings = Quantize(kind="quantize", epochs=0, layers=layers, **options)
+def quantized(*policies, **options):
+    settings = Quantize(kind="quantize", epochs=0, policies=policies, **options)
     return quantize_network(Residual(), settings, INPUT).eval()
 
 
@@ -35,11 +35,11 @@ def bits(model):
     }
 
 
-def test_the_last_policy_that_matches_counts():
+def test_the_first_policy_that_matches_counts():
     found = bits(
         quantized(
-            {"pattern": r"blocks\..*", "weight_bits": 2},
-            {"pattern": r"blocks\.[12]\.conv1", "weight_bits": 8, "weight_scaling": "per_channel"},
+            {"layers": r"blocks\.[12]\.conv1", "weight_bits": 8, "weight_scaling": "per_channel"},
+            {"layers": "blocks", "weight_bits": 2},
         )
     )
     assert found["stem.0"][0] == 4
@@ -49,17 +49,17 @@ def test_the_last_policy_that_matches_counts():
 
 def test_a_pattern_matches_whole_names():
     with pytest.raises(RequestError, match="matches no layer with weights"):
-        quantized({"pattern": "conv1", "weight_bits": 2})
+        quantized({"layers": "conv1", "weight_bits": 2})
 
 
 def test_a_pattern_that_matches_a_module_holds_for_what_is_in_it():
-    found = bits(quantized({"pattern": r"blocks\.0", "weight_bits": 2}))
+    found = bits(quantized({"layers": r"blocks\.0", "weight_bits": 2}))
     assert found["blocks.0.conv1"][0] == found["blocks.0.conv2"][0] == 2
     assert found["blocks.1.conv1"][0] == found["stem.0"][0] == 4
 
 
 def test_a_policy_for_a_layer_holds_for_its_factors():
-    settings = Quantize(kind="quantize", epochs=0, layers=({"pattern": "1", "weight_bits": 8},))
+    settings = Quantize(kind="quantize", epochs=0, policies=({"layers": "1", "weight_bits": 8},))
     plain = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
     STAGES["quantize"].check(plain, settings, SHAPE)
     factors = nn.Sequential(nn.Linear(64, 8, bias=False), nn.Linear(8, 32))
@@ -70,9 +70,9 @@ def test_a_policy_for_a_layer_holds_for_its_factors():
 
 def test_activations_are_named_by_what_they_stand_at():
     model = quantized(
-        {"pattern": r"stem\.2", "activation_bits": 7},
-        {"pattern": "avg_pool2d", "activation_bits": 3},
-        {"pattern": r"blocks\.0\.bn2", "activation_bits": 6, "scale": "power_of_two"},
+        {"layers": r"stem\.2", "activation_bits": 7},
+        {"layers": "avg_pool2d", "activation_bits": 3},
+        {"layers": r"blocks\.0\.bn2", "activation_bits": 6, "scale": "power_of_two"},
     )
     assert bits(model)["blocks.0.conv1"][1] == 7
     assert bits(model)["linear"][1] == 3
@@ -85,13 +85,13 @@ def test_activations_are_named_by_what_they_stand_at():
     ("policy", "says", "hint"),
     [
         (
-            {"pattern": r"blocks\.7\.conv1", "weight_bits": 2},
+            {"layers": r"blocks\.7\.conv1", "weight_bits": 2},
             "layer with weights",
             "blocks.0.conv1",
         ),
-        ({"pattern": "lineer", "weight_bits": 2}, "layer with weights", "'linear'"),
-        ({"pattern": r"stem\.0", "activation_bits": 2}, "activation", "stem.2"),
-        ({"pattern": r"blocks\.0\.conv1", "activation_bits": 2}, "activation", "blocks"),
+        ({"layers": "lineer", "weight_bits": 2}, "layer with weights", "'linear'"),
+        ({"layers": r"stem\.0", "activation_bits": 2}, "activation", "stem.2"),
+        ({"layers": r"blocks\.0\.conv1", "activation_bits": 2}, "activation", "blocks"),
     ],
 )
 def test_a_pattern_that_matches_nothing_offers_the_nearest_names(policy, says, hint):
@@ -107,8 +107,8 @@ def test_a_pattern_that_matches_nothing_offers_the_nearest_names(policy, says, h
         ({"weight_bits": 0}, "weight_bits"),
         ({"activation_bits": 9}, "activation_bits"),
         ({"accumulator_bits": 33}, "accumulator_bits"),
-        ({"layers": [{"pattern": "(", "weight_bits": 2}]}, "no regular expression"),
-        ({"layers": [{"pattern": "a"}]}, "changes no option"),
+        ({"policies": [{"layers": "(", "weight_bits": 2}]}, "not a regular expression"),
+        ({"policies": [{"layers": "a"}]}, "changes no option"),
         ({"format": "e4m3"}, "for export only"),
         ({"format": "e4m3", "target": "export", "weight_bits": 8}, "for integers"),
         ({"format": "e9m9"}, "format"),

@@ -1,11 +1,11 @@
-"""Layers by patterns: regular expressions, found anywhere in a layer's name."""
+"""The layers that a recipe's patterns name."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from hwflow.errors import RequestError
+from hwflow.recipe.pattern import matches
 from hwflow.yaml_source import nearest
 
 
@@ -13,7 +13,7 @@ def matched(pattern: str, names: Iterable[str], where: str) -> set[str]:
     """The names that a pattern matches.
 
     Args:
-        pattern: regular expression.
+        pattern: regular expression, see `hwflow.recipe.pattern`.
         names: of layers.
         where: the pattern's place in the recipe, in messages.
 
@@ -21,9 +21,8 @@ def matched(pattern: str, names: Iterable[str], where: str) -> set[str]:
         RequestError: it matches none; offers the nearest names.
     """
     names = list(names)
-    found = {name for name in names if re.search(pattern, name)}
+    found = {name for name in names if matches(pattern, name)}
     if found:
         return found
-    if not names:
-        raise RequestError(f"{where}: {pattern!r} matches no layer", hint="there are none")
-    raise RequestError(f"{where}: {pattern!r} matches no layer", hint=nearest(pattern, names))
+    hint = nearest(pattern, names) if names else "there are none"
+    raise RequestError(f"{where}: {pattern!r} matches no layer", hint=hint)

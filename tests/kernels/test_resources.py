@@ -1,0 +1,21 @@
+"""The kernels' resource estimates against what Yosys makes of them."""
+
+from tests.kernels import test_streams as streams
+from tests.kernels.bench import describe
+from tests.kernels.resources import estimated, synthesised
+
+
+def test_estimates_of_the_stream_kernels_are_near_the_netlists(finn, tmp_path):
+    layers = [
+        streams.duplicate_streams("INT8", [1, 4], 8, 8, 3),
+        streams.elementwise_add("INT8", "INT8", [1, 16], 4),
+        streams.streaming_concat(["INT4"] * 3, [1, 2, 2], [16, 16, 16], 4),
+        streams.streaming_split("INT8", [1, 2, 2], [64, 32], 4),
+        streams.width_converter("INT4", [1, 144], 16, 9),
+        streams.width_converter("INT4", [1, 144], 9, 16),
+    ]
+    for model, found in zip(layers, synthesised(layers, tmp_path), strict=True):
+        estimate = estimated(model)
+        about = f"{describe(model)}: {found}, estimated {estimate}"
+        assert abs(found["lut"] - estimate["lut"]) <= max(4, 0.2 * found["lut"]), about
+        assert {found["dsp"], found["bram18"], estimate["dsp"], estimate["bram18"]} == {0}, about
