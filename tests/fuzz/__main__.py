@@ -20,9 +20,6 @@ from tests.fuzz.case import Case, random_case
 from tests.fuzz.check import Failure, outcome
 from tests.fuzz.shrink import shrink
 
-# Cases that are tried to make a failure smaller; each with RTL takes a compilation.
-ATTEMPTS, RTL_ATTEMPTS = 300, 30
-
 
 def main() -> int:
     """Run what the command line says; 1: something failed."""
@@ -31,6 +28,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the first; the next have the next")
     parser.add_argument("--rtl-every", type=int, default=0, help="simulate one in so many; 0: none")
     parser.add_argument("--case", type=Path, help="run a saved case instead")
+    parser.add_argument(
+        "--attempts", type=int, default=50, help="cases to try, to make one that fails smaller"
+    )
     parser.add_argument("--out", type=Path, default=Path("fuzz-failures"), help="for saved cases")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hwflow-fuzz-") as cache:
@@ -42,13 +42,13 @@ def main() -> int:
         started = time.monotonic()
         for number in range(options.networks):
             rtl = options.rtl_every > 0 and number % options.rtl_every == options.rtl_every - 1
-            counts.update(_run(options.seed + number, rtl, options.out, Path(cache)))
+            counts.update(_run(options, options.seed + number, rtl, Path(cache)))
             if (number + 1) % 20 == 0 or number + 1 == options.networks:
                 print(f"{time.monotonic() - started:.0f} s: {dict(counts)}", flush=True)
         return int(counts["failed"] > 0)
 
 
-def _run(seed: int, rtl: bool, folder: Path, cache: Path) -> list[str]:
+def _run(options: argparse.Namespace, seed: int, rtl: bool, cache: Path) -> list[str]:
     """One case: what it counts as."""
     case = random_case(seed, rtl=rtl)
     result = outcome(case, cache)
@@ -62,9 +62,9 @@ def _run(seed: int, rtl: bool, folder: Path, cache: Path) -> list[str]:
         again = outcome(candidate, cache)
         return isinstance(again, Failure) and again.way == way
 
-    small = shrink(case, fails, RTL_ATTEMPTS if rtl else ATTEMPTS)
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{seed}.json"
+    small = shrink(case, fails, options.attempts)
+    options.out.mkdir(parents=True, exist_ok=True)
+    file = options.out / f"{seed}.json"
     file.write_text(json.dumps(small.as_json(), indent=1) + "\n")
     print(f"seed {seed}: saved as {file}", flush=True)
     return ["networks", "failed", *through]

@@ -31,7 +31,7 @@ class Layer:
     """One layer of a network; what does not fit its input is made to.
 
     Attributes:
-        kind: conv, depthwise, residual, max_pool or average_pool.
+        kind: conv, depthwise, residual or max_pool.
         width: output channels of a convolution.
         kernel, stride, pad: of both axes.
         batch_norm: behind a convolution.
@@ -137,7 +137,7 @@ def random_brevitas(seed: int) -> BrevitasNetwork:
 
     def layer() -> Layer:
         return Layer(
-            kind=one_of("conv", "conv", "depthwise", "residual", "max_pool", "average_pool"),
+            kind=one_of("conv", "conv", "depthwise", "residual", "max_pool"),
             width=one_of(1, 2, 3, 4, 6),
             kernel=one_of(1, 2, 3),
             stride=one_of(1, 1, 2),
@@ -210,8 +210,6 @@ def _layer(layer: Layer, shape: tuple[int, ...]) -> list[nn.Module]:
     pad = min(layer.pad, kernel // 2)
     if layer.kind == "max_pool":
         return [nn.MaxPool2d(kernel, layer.stride, pad)]
-    if layer.kind == "average_pool":
-        return [nn.AvgPool2d(kernel, layer.stride)]
     if layer.kind == "residual":
         return [_Residual(channels, layer.batch_norm)]
     deep = layer.kind == "depthwise"

@@ -98,7 +98,9 @@ class Case:
 
     def build(self) -> Network:
         """The network."""
-        return build(self.network) if isinstance(self.network, Description) else self.network.build()
+        return (
+            build(self.network) if isinstance(self.network, Description) else self.network.build()
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
