@@ -145,7 +145,7 @@ def negated(graph: HardwareGraph, wire: Wire, channels: NDArray[np.bool_]) -> Wi
     )
     flags = _by_channel(graph, wire, channels)
     maker = None if wire.shared else wire.maker
-    if maker is not None and graph.negatable(wire.maker, flags):
+    if maker is not None and graph.negatable(maker, flags):
         graph.negate_rows(maker, flags, int(low.min()), int(high.max()))
         return changed
     name = graph.by_channel(

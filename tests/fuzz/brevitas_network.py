@@ -199,6 +199,8 @@ def _network(description: BrevitasNetwork) -> nn.Module:
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.weight)  # Of either sign.
             nn.init.normal_(module.bias, std=0.5)
+            assert module.running_mean is not None
+            assert module.running_var is not None
             nn.init.normal_(module.running_mean, std=0.2)
             nn.init.uniform_(module.running_var, 0.2, 2)
     return model

@@ -22,8 +22,15 @@ BREVITAS, PERCEPTRONS = 10, 5
 class Network(Protocol):
     """A network, what its input integers mean, and some of those."""
 
-    model: onnx.ModelProto
-    code: InputCode
+    @property
+    def model(self) -> onnx.ModelProto:
+        """In QONNX."""
+        ...
+
+    @property
+    def code(self) -> InputCode:
+        """What the accelerator's input integers mean."""
+        ...
 
     def codes(self, count: int) -> NDArray[np.int64]:
         """Random input integers."""

@@ -51,7 +51,7 @@ class Failure:
     message: str
 
 
-class Mismatch(Exception):
+class MismatchError(Exception):
     """Two executions differ."""
 
 
@@ -68,7 +68,7 @@ def outcome(case: Case, cache: Path) -> Failure | str:
         if any(refusal in str(error) for refusal in REFUSALS):
             return "refused"
         return Failure(_way(error), str(error))
-    except Mismatch as error:
+    except MismatchError as error:
         return Failure(str(error).split(":")[0], str(error))
     except Exception as error:  # The tool must not break, whatever it is that breaks.
         return Failure(_way(error), traceback.format_exc())
@@ -85,7 +85,7 @@ def check(case: Case, cache: Path) -> None:
     """Compare all executions of a case, bit by bit.
 
     Raises:
-        Mismatch: two differ; says where.
+        MismatchError: two differ; says where.
         Exception: what the toolchain raised.
     """
     network = case.build()
@@ -134,7 +134,7 @@ def compare_emulator(network: Network, hardware: Lowered, codes: np.ndarray) -> 
     """The emulator against the software, in every quantizer and the class.
 
     Raises:
-        Mismatch: they differ.
+        MismatchError: they differ.
     """
     trace = Reference(network.model).run(network.inputs(codes))
     model, emulator = hardware.model, Emulator(hardware.model)
@@ -147,21 +147,21 @@ def compare_emulator(network: Network, hardware: Lowered, codes: np.ndarray) -> 
     label = trace.logits.argmax(axis=1)[:, None]
     difference = first_difference([*pairs, ("label", label, got[emulator.output])])
     if difference is not None:
-        raise Mismatch(f"emulator and software differ: {difference}")
+        raise MismatchError(f"emulator and software differ: {difference}")
 
 
 def compare_rtl(case: Case, hardware: Lowered, codes: np.ndarray, cache: Path) -> None:
     """Every stream of the RTL against the emulator, under the case's stalls.
 
     Raises:
-        Mismatch: they differ.
+        MismatchError: they differ.
     """
     shape = hardware.model.get_tensor_shape(hardware.model.graph.input[0].name)
     taken = hardware_order(codes, shape)
     if case.fifos is None:
         sized = size_fifos(hardware.model, taken, PYNQ.part, PYNQ.clock_mhz, cache)
         if sized.cycles_per_frame > 1.002 * sized.bound_cycles:
-            raise Mismatch(
+            raise MismatchError(
                 f"slower than the bound: {sized.cycles_per_frame} cycles a frame, not"
                 f" {sized.bound_cycles}"
             )
@@ -175,7 +175,7 @@ def compare_rtl(case: Case, hardware: Lowered, codes: np.ndarray, cache: Path) -
         stall = Stall(source=case.source, sink=case.sink)
         (execution,) = verify_rtl(simulator, model, taken, None, [stall], seed=len(codes))
     if execution.execution.difference is not None:
-        raise Mismatch(f"RTL and emulator differ: {execution.execution.difference}")
+        raise MismatchError(f"RTL and emulator differ: {execution.execution.difference}")
 
 
 def _random_depths(model: ModelWrapper, seed: int) -> dict[str, int]:
