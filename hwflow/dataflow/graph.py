@@ -24,6 +24,8 @@ INPUT, OUTPUT = "codes", "label"
 DOMAIN = "finn.custom_op.fpgadataflow"
 # Parameters travel in float32, which holds integers of so many bits.
 PARAMETER_BITS = 24
+# Bits of weights and of activations that hardware multiplies.
+MOST_BITS = 8
 
 Integers = NDArray[np.int64]
 Shape = tuple[int, ...]
@@ -439,6 +441,14 @@ class HardwareGraph:
         )
 
     # --------------------------------------------------------------------------- changes
+
+    def negatable(self, maker: int, channels: NDArray[np.bool_]) -> bool:
+        """Whether the weights of some outputs of a product still are weights when negated: the
+        least of the most bits that are multiplied has no opposite."""
+        node = self.nodes[maker]
+        weights, _ = self.parameters[node.input[1]]
+        rows = weights[:, channels] if node.op_type == "MVAU" else weights[channels]
+        return bool(rows.min(initial=0) > -(2 ** (MOST_BITS - 1)))
 
     def negate_rows(self, maker: int, channels: NDArray[np.bool_], low: int, high: int) -> None:
         """Negate the weights of some outputs of the product that is layer number `maker`.

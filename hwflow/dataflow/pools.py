@@ -29,8 +29,10 @@ def max_pool(graph: HardwareGraph, reference: Reference, node: onnx.NodeProto, w
     if shift:
         tensor = _shifted(graph, tensor, wire, shift, 0)
     tensor = padded(graph, tensor, windows, name=node.name)
-    tensor = slid(graph, tensor, windows, depthwise=True, name=node.name)
-    if math.prod(windows.kernel) > 1:
+    # Windows of one pixel only leave pixels out; they come in no order of their own.
+    several = math.prod(windows.kernel) > 1
+    tensor = slid(graph, tensor, windows, depthwise=several, name=node.name)
+    if several:
         tensor = graph.pool(tensor, "MaxPool", windows.kernel, graph.types[tensor], name=node.name)
     if shift:
         tensor = _shifted(graph, tensor, wire, -shift, shift)

@@ -8,14 +8,11 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from hwflow.dataflow.graph import HardwareGraph, Integers, Shape, integer_type
+from hwflow.dataflow.graph import MOST_BITS, HardwareGraph, Integers, Shape, integer_type
 from hwflow.dataflow.windows import attributes_of, geometry, padded, slid
 from hwflow.dataflow.wires import Function, Wire, channel_grid, tensor_shape
 from hwflow.errors import HwflowError
 from hwflow.exchange.reference import Quantized, Reference, Value, evaluate, real
-
-# Bits of weights and of activations that hardware multiplies.
-MOST_BITS = 8
 
 
 def linear(graph: HardwareGraph, reference: Reference, node: onnx.NodeProto, wire: Wire) -> Wire:

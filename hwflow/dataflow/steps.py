@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from hwflow.dataflow.graph import HardwareGraph, Integers, integer_type
-from hwflow.dataflow.products import MOST_BITS
+from hwflow.dataflow.graph import MOST_BITS, HardwareGraph, Integers, integer_type
 from hwflow.dataflow.thresholds import step_thresholds
 from hwflow.dataflow.wires import Wire, codes_of, negated
 from hwflow.errors import HwflowError

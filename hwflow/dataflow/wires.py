@@ -129,8 +129,8 @@ def falling(wire: Wire) -> NDArray[np.bool_]:
 def negated(graph: HardwareGraph, wire: Wire, channels: NDArray[np.bool_]) -> Wire:
     """The wire with the integers of some channels negated, and meaning the same.
 
-    The weights of the product that made it are negated, where nothing else reads that; else each
-    such channel is multiplied by -1.
+    The weights of the product that made it are negated, where nothing else reads that and their
+    bits allow it; else each such channel is multiplied by -1.
     """
     if not channels.any():
         return wire
@@ -144,8 +144,9 @@ def negated(graph: HardwareGraph, wire: Wire, channels: NDArray[np.bool_]) -> Wi
         wire, low=low, high=high, function=lambda n: before(n * signs.reshape(grid)), bipolar=False
     )
     flags = _by_channel(graph, wire, channels)
-    if wire.maker is not None and not wire.shared:
-        graph.negate_rows(wire.maker, flags, int(low.min()), int(high.max()))
+    maker = None if wire.shared else wire.maker
+    if maker is not None and graph.negatable(maker, flags):
+        graph.negate_rows(maker, flags, int(low.min()), int(high.max()))
         return changed
     name = graph.by_channel(
         "ElementwiseMul",

@@ -17,7 +17,7 @@ from hwflow.dataflow.specialise import layer_of
 from hwflow.errors import HwflowError
 from hwflow.rtl.design import Fifo, Node
 from hwflow.rtl.patches import patched
-from hwflow.rtl.weights import write_weights
+from hwflow.rtl.weights import write_thresholds, write_weights
 from hwflow.rtl.wiring import CORES
 
 # Folders, inside the RTL folder, of FINN's library files and of hwflow's kernels.
@@ -54,6 +54,8 @@ def _generate(
     layer.set_nodeattr("code_gen_dir_ipgen", str(code))
     if node.op_type == "MVAU_rtl":
         layer.generate_params = functools.partial(_write_mvau_weights, node=node)
+    if node.op_type == "Thresholding_rtl":
+        layer.generate_params = functools.partial(_write_thresholds, node=node)
     try:
         layer.code_generation_ipgen(model, part, 1000 / clock_mhz)
     except (AssertionError, ValueError) as error:  # How FINN refuses attributes.
@@ -95,6 +97,18 @@ def _write_mvau_weights(model: ModelWrapper, folder: str, node: Any) -> None:
         model.get_initializer(node.input[1]),
         layer.get_nodeattr("PE"),
         layer.get_nodeattr("SIMD"),
+        layer.get_input_datatype(1).bitwidth(),
+    )
+
+
+def _write_thresholds(model: ModelWrapper, folder: str, node: Any) -> None:
+    """In place of FINN's `generate_params`, whose files can have more stages than the layer."""
+    layer = getCustomOp(node)
+    write_thresholds(
+        Path(folder),
+        node.name,
+        model.get_initializer(node.input[1]),
+        layer.get_nodeattr("PE"),
         layer.get_input_datatype(1).bitwidth(),
     )
 

@@ -183,3 +183,20 @@ def test_what_can_not_be_lowered_is_named_with_the_remedy(finn):
     average.input[0] = "input"
     with pytest.raises(HwflowError, match=f"{average.name}: an average of values that are not"):
         lowered(case)
+
+
+@pytest.mark.parametrize("kind", ["conv", "depthwise"])
+def test_the_least_weight_is_not_negated(finn, kind):
+    """-128 has no opposite of 8 bits: the channels of a falling batch norm are negated behind."""
+    first = Block("pointwise", 4, weight_bits=3)
+    for seed in range(8):
+        block = Block(kind, 4, (2, 2), weight_bits=8)
+        case = chain(first, block, shape=(2, 5, 4), seed=seed)
+        model, quantizers = to_integers(Reference(case.model), case.code)
+        compare(case, model, quantizers)
+        for node in model.graph.node:
+            if node.op_type in {"MVAU", "VVAU"}:
+                assert model.get_tensor_datatype(node.input[1]).bitwidth() <= 8
+        if any(node.name.startswith("signs") for node in model.graph.node):
+            return
+    pytest.fail("no seed has a channel with -128 and a negative factor")
