@@ -190,7 +190,7 @@ def test_the_least_weight_is_not_negated(finn, kind):
     """-128 has no opposite of 8 bits: the channels of a falling batch norm are negated behind."""
     first = Block("pointwise", 4, weight_bits=3)
     for seed in range(8):
-        block = Block(kind, 4, (2, 2), weight_bits=8)
+        block = Block(kind, 4, (2, 2), weight_bits=8, signed=True)
         case = chain(first, block, shape=(2, 5, 4), seed=seed)
         model, quantizers = to_integers(Reference(case.model), case.code)
         compare(case, model, quantizers)
