@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 AGREEMENT_SAMPLES = 256
 # Frames of which RTL and netlist are compared, cycle by cycle.
 NETLIST_FRAMES = 20
-# A board that FINN's estimates exceed by this factor is not worth hours of synthesis.
+# A board that estimates exceed by this factor is not worth hours of synthesis.
 HOPELESS = 2.0
 REFERENCE = (
     "exchange/averages",
@@ -423,13 +423,13 @@ def check_estimates(estimates: dict[str, dict[str, int]], board: Board) -> None:
     generous = {k: int(HOPELESS * v) for k, v in board.resources.model_dump().items()}
     limited = board.model_copy(update={"resources": Resources(**generous)})
     try:
-        check_capacity(estimates, limited, "FINN's estimates")
+        check_capacity(estimates, limited, "estimates")
     except HwflowError:
-        check_capacity(estimates, board, "FINN's estimates")
+        check_capacity(estimates, board, "estimates")
 
 
 def _estimates(model: Any, part: str) -> dict[str, dict[str, int]]:
-    """FINN's own resource estimates of each layer."""
+    """Each layer's own estimate of its resources, FINN's or hwflow's."""
     from qonnx.custom_op.registry import getCustomOp
 
     names = {"lut": "LUT", "dsp": "DSP", "bram18": "BRAM_18K", "uram": "URAM"}

@@ -11,13 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
+from hwflow.costs.block_ram import RAMB18
 from hwflow.costs.layers import FLOAT_BITS, LayerShape
 from hwflow.costs.products import xnor_resources
 
 # Cycles a frame when nothing is asked for: the smallest design.
 UNHURRIED = 2**62
-# (width of a word, words) that one RAMB18 holds; widths above the last take several side by side.
-_RAMB18 = ((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024), (36, 512))
 # LUTs of a matrix-vector unit with its weight memory and control, fitted to Yosys 0.70,
 # synth_xilinx, 2 to 1024 multipliers of 4 to 8 bits (within 18 %): a constant, and for each
 # multiplier a part that grows with its operands' bits.
@@ -142,7 +141,7 @@ def bram18(words: int, bits: int) -> int:
     if words * bits <= 1024 or words <= 128:
         return 0
     if words > 512:
-        for width, depth in _RAMB18[:-1]:
+        for width, depth in RAMB18[:-1]:
             if bits <= width:
                 return math.ceil(words / depth)
         return math.ceil(words / 1024) * math.ceil(bits / 18)

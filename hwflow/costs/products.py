@@ -11,15 +11,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from hwflow.costs.block_ram import ramb18_blocks
+
 # LUTs that Yosys 0.70, synth_xilinx, takes for one counted, and for control. Of a unit with few
 # words of weights it finds choices equal or already made: all of them where there is one word.
 SCALE, CONTROL = 0.95, 50.0
 FEW_WORDS, FEW_SCALE, CONSTANT_SCALE = 4, 0.6, 0.28
 # Words up to which a memory of weights is logic (see weight_memory.sv), and its LUTs a bit.
 LOGIC_WORDS, LOGIC_BIT = 32, 0.7
-# LUTs that a RAMB18 is worth to Yosys; and the words of one by their width, read and written.
+# LUTs that a RAMB18 is worth to Yosys.
 _LUTS_A_BLOCK = 60
-_RAMB18 = ((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024), (36, 512))
 # Bits of the narrowest product that goes into a DSP block: of less than that, synthesis makes LUTs
 # (AMD UG901, and Yosys likewise).
 DSP_BITS = 9
@@ -99,7 +100,7 @@ def memory(words: int, bits: int) -> tuple[int, int]:
     if words <= LOGIC_WORDS:
         return min(round(LOGIC_BIT * bits), 2**words - 2), 0
     luts = bits * math.ceil(words / 64)
-    blocks = min(math.ceil(bits / width) * math.ceil(words / depth) for width, depth in _RAMB18)
+    blocks = ramb18_blocks(words, bits)
     return (luts, 0) if luts <= _LUTS_A_BLOCK * blocks else (0, blocks)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from hwflow.costs.block_ram import ramb18_blocks
+
 # LUTs that a RAMB18 is worth: about as many as a Zynq-7020 has of them for each.
 _LUTS_A_BLOCK = 190
-# Words of a RAMB18 by width, one port writing and one reading.
-_RAMB18 = ((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024), (36, 512))
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Memory:
         """Attribute `ram_style`: the cheaper of LUTs and block RAM, registers for a single word."""
         if self.words <= 1:
             return "registers"
-        return "block" if self._luts() > _LUTS_A_BLOCK * self._blocks() else "distributed"
+        worth = _LUTS_A_BLOCK * ramb18_blocks(self.words, self.bits)
+        return "block" if self._luts() > worth else "distributed"
 
     @property
     def luts(self) -> int:
@@ -39,7 +40,7 @@ class Memory:
     @property
     def blocks(self) -> int:
         """RAMB18 blocks that hold it; none where it is made of LUTs."""
-        return self._blocks() if self.style == "block" else 0
+        return ramb18_blocks(self.words, self.bits) if self.style == "block" else 0
 
     def _luts(self) -> int:
         """Four LUTs hold 32 words of 8 bits or 64 of 4 (AMD UG474); reading at another address
@@ -50,9 +51,3 @@ class Memory:
         held = rows * 4 * math.ceil(self.bits / (4 if self.one_address else 3))
         chosen = math.ceil(rows / 4) - 1 if self.one_address else math.ceil((rows - 1) / 4)
         return held + self.bits * chosen
-
-    def _blocks(self) -> int:
-        """The cheapest cut of the words into columns of one width."""
-        return min(
-            math.ceil(self.bits / width) * math.ceil(self.words / depth) for width, depth in _RAMB18
-        )

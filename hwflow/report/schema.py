@@ -124,7 +124,7 @@ class Fifo(_Part):
 
 
 class ResourceTable(_Part):
-    """FINN's estimate, the synthesised design, and what the board has."""
+    """The layers' estimates, the synthesised design, and what the board has."""
 
     estimate: Resources | None
     synthesis: Resources | None

@@ -21,7 +21,7 @@ def _resource(name: str) -> Callable[[Report], object]:
 
 
 def used_resources(report: Report) -> Resources | None:
-    """Synthesised resources, else FINN's estimate."""
+    """Synthesised resources, else the estimate."""
     if report.hardware is None:
         return None
     return report.hardware.resources.synthesis or report.hardware.resources.estimate

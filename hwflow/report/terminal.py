@@ -116,7 +116,7 @@ def _resources(report: Report) -> Text:
             style = "bold red" if share > 1 else "bold"
             text.append(f"{count:,} {name.upper()}", style)
             text.append(f" of {available:,} ({share:.0%})  ")
-    text.append(f"[{table.tool or 'FINN estimate'}, not Vivado]", "dim")
+    text.append(f"[{table.tool or 'estimated'}, not Vivado]", "dim")
     return text
 
 

@@ -123,7 +123,7 @@ def test_a_board_far_too_small_is_said_with_the_costliest_layers(tmp_path):
     code, message = refusal(tmp_path, "build", write(tmp_path, text), "--board", "tiny.yaml")
     assert code == 1
     assert "does not fit tiny" in message
-    assert "DSP of 2 (most: linear0" in message
+    assert "LUT of 300 (most: linear0" in message
     report = run("report", tmp_path / "runs" / "net-tiny", "--format", "md").out
     assert "failed" in report
 

@@ -11,7 +11,8 @@ from tests.end_to_end.command import run
     ("recipe", "accuracy"), [("digits-tfc-w2a2", 0.94), ("digits-tfc-w1a1", 0.85)]
 )
 def test_it_builds_and_verifies(tmp_path, recipe, accuracy):
-    result = run("build", recipe, "--board", "pynq-z2", "--json", cwd=tmp_path)
+    blocks = ("--set", "hardware.mvau=dsp")
+    result = run("build", recipe, "--board", "pynq-z2", *blocks, "--json", cwd=tmp_path)
     assert result.code == 0, result.err
     report = json.loads(result.out)
     verification, hardware = report["verification"], report["hardware"]

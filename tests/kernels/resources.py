@@ -36,9 +36,10 @@ def synthesised(models: Sequence[ModelWrapper], folder: Path, jobs: int = 2) -> 
     def job(index: int) -> Figures:
         place = folder / f"layer{index}"
         place.mkdir(parents=True)
+        node = generate_layer(models[index], place)
         task = {
-            "module": models[index].graph.node[0].name,
-            "files": generate_layer(models[index], place),
+            "module": node.module,
+            "files": list(node.files),
             "family": FAMILIES[PYNQ.family],
             "output": str(place),
             "defines": ["SYNTHESIS"],

@@ -80,7 +80,7 @@ def test_several_labels_come_in_order(finn, models, tmp_path):
 
 def test_more_labels_than_numbers_are_refused(finn, models, tmp_path):
     model = label_select(4, 2, "INT4", False, None, k=5)
-    with pytest.raises(HwflowError, match="layer0: of 4 the 5 greatest"):
+    with pytest.raises(HwflowError, match="layer0: of 4 numbers the 5 greatest"):
         Bench([model], tmp_path, models)
 
 

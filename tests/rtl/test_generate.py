@@ -10,7 +10,7 @@ from hwflow.dataflow.folding import fold_for_cycles
 from hwflow.dataflow.stitch import insert_converters, insert_fifos
 from hwflow.emulate import Emulator
 from hwflow.errors import HwflowError
-from hwflow.recipe import Stall
+from hwflow.recipe import Hardware, Stall
 from hwflow.rtl import load_design
 from hwflow.rtl.generate import generate
 from hwflow.rtl.patches import PATCHES
@@ -28,8 +28,8 @@ def case(layer, bits=3):
     return build_case(16, [layer, layer], 5, bits, identity=False, bias=True, seed=7)
 
 
-def stitched(case, seed=3):
-    model = lowered(case).model
+def stitched(case, seed=3, mvau="dsp"):
+    model = lowered(case, Hardware(mvau=mvau)).model
     fold_at_random(model, seed)
     return insert_fifos(insert_converters(model))
 
@@ -47,6 +47,7 @@ def images():
 
 DESIGNS = {
     "integers": lambda: stitched(case(LAYER, 3)),
+    "in LUTs": lambda: stitched(case(LAYER, 3), mvau="lut"),
     "binary": lambda: stitched(case(BINARY, 1)),
     "images": images,
 }

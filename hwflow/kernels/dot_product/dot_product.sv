@@ -67,7 +67,7 @@ module plane_sum #(
 			if(2*i + 1 < K) begin : genPair
 				localparam bit  MINUS = NEGATE && (2*i + 2 == K);
 				wire signed [W-1:0]  high = a[(2*i+1)*W +: W];
-				wire signed [W:0]  upper = low >>> STEP;
+				wire signed [W:0]  upper = (W+1)'(low >>> STEP);
 				always_ff @(posedge clk) begin
 					if(en)  Sums[i*V +: V] <= { MINUS? upper - high : upper + high, low[STEP-1:0] };
 				end
