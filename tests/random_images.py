@@ -269,7 +269,7 @@ class _Network:
         axes, sizes = self.axes, shape[1:]
         pads = block.pads if padded else (0, 0, 0, 0)
         around = [(pads[axis], pads[axis + 2]) for axis in range(axes)]
-        kernel, spread, out = [], [], []
+        kernel, spread, steps, out = [], [], [], []
         for axis in range(axes):
             room = sizes[axis] + sum(around[axis])
             taps = min(block.kernel[axis], room)
@@ -277,10 +277,14 @@ class _Network:
             gap = gap if gap * (taps - 1) < room else 1
             kernel.append(taps)
             spread.append(gap)
-            out.append((room - gap * (taps - 1) - 1) // block.stride[axis] + 1)
+            unseen = room - gap * (taps - 1) - 1
+            # A single window of half of the image is refused.
+            half = unseen > 0 and 2 * (room - unseen) <= room
+            steps.append(min(block.stride[axis], unseen) if half else block.stride[axis])
+            out.append(unseen // steps[axis] + 1)
         attributes: dict[str, Any] = {
             "kernel_shape": kernel,
-            "strides": list(block.stride[:axes]),
+            "strides": steps,
             "pads": [a for a, _ in around] + [b for _, b in around],
         }
         if dilated:

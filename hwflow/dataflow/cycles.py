@@ -23,10 +23,11 @@ def node_cycles(layer: Any) -> int:
     return int(layer.get_exp_cycles())
 
 
-def _window_cycles(layer: Any) -> int:
+def windows_of(layer: Any) -> Windows:
+    """What a layer of windows reads, and how."""
     height, width = layer.get_nodeattr("IFMDim")
     folds = layer.get_nodeattr("IFMChannels") // layer.get_nodeattr("SIMD")
-    windows = Windows(
+    return Windows(
         (height, width),
         tuple(layer.get_nodeattr("ConvKernelDim")),
         tuple(layer.get_nodeattr("Stride")),
@@ -34,9 +35,13 @@ def _window_cycles(layer: Any) -> int:
         folds,
         bool(layer.get_nodeattr("depthwise")),
     )
+
+
+def _window_cycles(layer: Any) -> int:
+    windows = windows_of(layer)
     if layer.select_impl_style() == "parallel":
         # A word a cycle; a window that ends with the last word goes out in a cycle of its own.
-        return height * width * folds + (windows.unused == 0)
+        return windows.words + (windows.unused == 0)
     return cycles_of_windows(windows)
 
 
@@ -89,12 +94,17 @@ class Windows:
 
     @property
     def buffer(self) -> int:
-        """Words of the buffer, as FINN chooses it."""
+        """Words of the buffer: as many as FINN chooses, or as many as the window skips at once,
+        for its address wraps around no more than once at a time."""
         width, (high, wide) = self.image[1], self.reach
         positions = self.kernel[0] * self.kernel[1]
         spare = max(0, self.stride[1] - 1 - positions)
         spare += max(0, (self.stride[0] - 1) * width - positions)
-        return ((high - 1) * width + wide + spare) * self.folds
+        window = (high - 1) * width + wide
+        unread = width - (self.count[1] - 1) * self.stride[1]
+        to_right = abs((self.stride[1] - window) * self.folds + 1)
+        to_below = abs((unread + (self.stride[0] - 1) * width - window) * self.folds + 1)
+        return max((window + spare) * self.folds, to_right, to_below)
 
     def steps(self) -> Iterator[tuple[int, int]]:
         """For each word read: its place in the frame, and below which all may be overwritten."""

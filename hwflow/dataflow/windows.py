@@ -101,9 +101,21 @@ def padded(graph: HardwareGraph, tensor: str, windows: Geometry, *, name: str) -
 def slid(
     graph: HardwareGraph, tensor: str, windows: Geometry, *, depthwise: bool, name: str
 ) -> str:
-    """The windows of an image that is padded already."""
+    """The windows of an image that is padded already.
+
+    Raises:
+        HwflowError: there is one window in an axis, of half of the image or less.
+    """
     if windows.is_pixel:
         return tensor
+    reach = [(k - 1) * d + 1 for k, d in zip(windows.kernel, windows.dilations, strict=True)]
+    for size, seen, step in zip(windows.size, reach, windows.strides, strict=True):
+        if seen + step > size >= 2 * seen:
+            # FINN's windows then lose count of what they skip.
+            raise HwflowError(
+                f"{name}: a single window that sees {seen} of {size} pixels can't be lowered",
+                hint=f"use a stride of {size - seen} or less, or a larger kernel",
+            )
     return graph.windows(
         tensor,
         windows.kernel,

@@ -97,6 +97,9 @@ class Convolution:
     ) -> None:
         rows = np.abs(weights).reshape(len(weights), -1).sum(axis=1)
         self.kind = container(int(rows.max()) * magnitude)
+        if weights.shape[1] * groups == 1:
+            # oneDNN's float32 convolution of one channel is wrong for some widths and strides.
+            self.kind = torch.float64
         stored = torch.as_tensor(weights, dtype=self.kind)
         self.weights = stored.contiguous(memory_format=torch.channels_last)
         self.strides, self.dilations, self.groups = tuple(strides), tuple(dilations), groups

@@ -11,7 +11,7 @@ from typing import Any
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from hwflow.dataflow.cycles import node_cycles
+from hwflow.dataflow.cycles import node_cycles, windows_of
 from hwflow.dataflow.finn_setup import rtl_library
 from hwflow.dataflow.specialise import layer_of
 from hwflow.errors import HwflowError
@@ -56,6 +56,8 @@ def _generate(
         layer.generate_params = functools.partial(_write_mvau_weights, node=node)
     if node.op_type == "Thresholding_rtl":
         layer.generate_params = functools.partial(_write_thresholds, node=node)
+    if node.op_type == "ConvolutionInputGenerator_rtl" and layer.select_impl_style() == "default":
+        layer.get_buffer_depth = lambda: windows_of(layer).buffer
     try:
         layer.code_generation_ipgen(model, part, 1000 / clock_mhz)
     except (AssertionError, ValueError) as error:  # How FINN refuses attributes.

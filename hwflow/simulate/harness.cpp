@@ -209,7 +209,8 @@ int main(int argc, char **argv) {
       if (out.transfers <= wanted && out.transfers % out.beats == 0) finished.push_back(cycle);
     }
     quiet = moved ? 0 : quiet + 1;
-    if (out.transfers >= wanted) drain++;
+    // What comes out last may not need what goes in last: nothing may move for the whole of it.
+    if (out.transfers >= wanted && sent == total) drain = moved ? 0 : drain + 1;
     else if (quiet > patience) fail("DEADLOCK", "-", cycle);
     tick();
     cycle++;
@@ -219,7 +220,8 @@ int main(int argc, char **argv) {
   std::fclose(out_file);
   FILE *json = std::fopen(report.c_str(), "w");
   std::fprintf(json, "{\"cycles\": %llu, \"first_beat\": %llu, \"finished\": [",
-               (unsigned long long)(cycle - drain_cycles), (unsigned long long)first_beat);
+               (unsigned long long)(finished.empty() ? 0 : finished.back()),
+               (unsigned long long)first_beat);
   for (size_t i = 0; i < finished.size(); i++)
     std::fprintf(json, "%s%llu", i ? "," : "", (unsigned long long)finished[i]);
   std::fprintf(json, "], \"streams\": {");

@@ -190,7 +190,7 @@ def test_the_least_weight_is_not_negated(finn, kind):
     """-128 has no opposite of 8 bits: the channels of a falling batch norm are negated behind."""
     first = Block("pointwise", 4, weight_bits=3)
     for seed in range(8):
-        block = Block(kind, 4, (2, 2), weight_bits=8)
+        block = Block(kind, 4, (2, 2), weight_bits=8, signed=True)
         case = chain(first, block, shape=(2, 5, 4), seed=seed)
         model, quantizers = to_integers(Reference(case.model), case.code)
         compare(case, model, quantizers)
@@ -200,3 +200,11 @@ def test_the_least_weight_is_not_negated(finn, kind):
         if any(node.name.startswith("signs") for node in model.graph.node):
             return
     pytest.fail("no seed has a channel with -128 and a negative factor")
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [((1, 2), (4, 1)), ((2, 1), (1, 3))])
+def test_a_single_window_of_half_of_an_image_is_refused(finn, kernel, stride):
+    case = chain(Block("max_pool", kernel=kernel, stride=(1, 1)), shape=(1, 4, 3))
+    node = change(case, "MaxPool", strides=stride)
+    with pytest.raises(HwflowError, match=f"{node.name}: a single window that sees 1 of"):
+        to_integers(Reference(case.model), case.code)

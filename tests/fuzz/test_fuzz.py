@@ -20,7 +20,7 @@ def test_the_emulator_computes_what_the_software_computes(finn, models, seed):
     assert outcome(random_case(seed), models) == "ok"
 
 
-@pytest.mark.parametrize("seed", [2, 6])
+@pytest.mark.parametrize("seed", [2])
 def test_the_rtl_computes_what_the_emulator_computes(finn, models, seed):
     case = replace(random_case(seed, rtl=True), fifos=seed)
     assert outcome(case, models) == "ok"

@@ -90,11 +90,18 @@ def test_windows_of_a_depthwise_layer_are_not_converted(finn):
     assert "PE" in caught.value.hint
 
 
-def test_windows_that_finn_has_not_are_an_error(finn, tmp_path):
+def test_a_layer_that_finn_refuses_is_an_error(finn, tmp_path, monkeypatch):
+    def refuses(*args):
+        raise AssertionError("H increment")
+
     graph = HardwareGraph()
-    graph.windows(graph.input((9, 9, 2), "INT3"), (1, 2), stride=(3, 1), name="windows")
-    with pytest.raises(HwflowError, match="for windows: ERROR: H increment"):
-        generate(graph.model(), tmp_path, PYNQ.part, 100)
+    graph.windows(graph.input((9, 9, 4), "INT3"), (3, 3), name="windows")
+    model = graph.model()
+    layer = type(getCustomOp(model.graph.node[0]))
+    monkeypatch.setattr(layer, "code_generation_ipgen", refuses)
+    with pytest.raises(HwflowError, match="for windows: H increment") as caught:
+        generate(model, tmp_path, PYNQ.part, 100)
+    assert "folding" in caught.value.hint
 
 
 @pytest.mark.parametrize(("pe", "simd", "bits"), [(1, 1, 2), (2, 3, 3), (4, 6, 8), (1, 6, 5)])
