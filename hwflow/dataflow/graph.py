@@ -19,6 +19,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.errors import HwflowError
+from hwflow.kernels.integer_types import integer_type
 
 INPUT, OUTPUT = "codes", "label"
 DOMAIN = "finn.custom_op.fpgadataflow"
@@ -29,16 +30,6 @@ MOST_BITS = 8
 
 Integers = NDArray[np.int64]
 Shape = tuple[int, ...]
-
-
-def integer_type(low: int, high: int, *, bipolar: bool = False) -> Any:
-    """The smallest qonnx DataType that holds [low, high]."""
-    if bipolar:
-        return DataType["BIPOLAR"]
-    if low >= 0:
-        return DataType[f"UINT{max(1, int(high).bit_length())}"]
-    bits = max((-low - 1).bit_length(), int(high).bit_length()) + 1
-    return DataType[f"INT{max(2, bits)}"]
 
 
 def type_of(values: NDArray[Any]) -> Any:
@@ -311,15 +302,14 @@ class HardwareGraph:
         )
 
     def global_sum(self, tensor: str, *, name: str) -> str:
-        """Sum over a whole image: (1, H, W, C) to (1, 1, 1, C), of the type that FINN gives it."""
+        """Sum over a whole image: (1, H, W, C) to (1, 1, 1, C), of a type that holds all sums."""
         _, height, width, channels = self.shapes[tensor]
-        incoming = self.types[tensor]
-        extreme = height * width * (incoming.min() if incoming.signed() else incoming.max())
+        incoming, pixels = self.types[tensor], height * width
         return self.add(
             "GlobalAccPool",
             [tensor],
             (1, 1, 1, channels),
-            DataType.get_smallest_possible(extreme),
+            integer_type(pixels * int(incoming.min()), pixels * int(incoming.max())),
             name=name,
             NumChannels=channels,
             PE=1,

@@ -30,6 +30,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
+from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.dataflow.graph import (
@@ -38,7 +39,6 @@ from hwflow.dataflow.graph import (
     HardwareGraph,
     Integers,
     Shape,
-    integer_type,
 )
 from hwflow.dataflow.joins import addition, concatenation
 from hwflow.dataflow.logits import select_label
@@ -55,8 +55,9 @@ from hwflow.exchange.reference import (
     Value,
     evaluate,
 )
+from hwflow.kernels.integer_types import integer_type
 
-__all__ = ["INPUT", "OUTPUT", "InputCode", "integer_type", "to_integers"]
+__all__ = ["INPUT", "OUTPUT", "InputCode", "to_integers"]
 
 RESHAPING = frozenset({"Reshape", "Flatten"})
 UNCHANGED = frozenset({"Identity", "Dropout"})
@@ -149,7 +150,7 @@ class _Builder:
         function = codes_of(sample.scale, sample.minimum, sample.maximum, sample.bipolar)
         self._start(name, sample.codes.shape[1:], sample.minimum, sample.maximum, function)
         if sample.bipolar:
-            self.graph.types[INPUT] = integer_type(-1, 1, bipolar=True)
+            self.graph.types[INPUT] = DataType["BIPOLAR"]
             self.wires[name] = replace(self.wires[name], bipolar=True)
 
     def build(self) -> ModelWrapper:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import onnx
 
-from hwflow.dataflow.graph import HardwareGraph, Integers, integer_type
+from hwflow.dataflow.graph import HardwareGraph, Integers
 from hwflow.dataflow.windows import attributes_of
 from hwflow.dataflow.wires import Wire, channel_grid
 from hwflow.errors import HwflowError
 from hwflow.exchange.reference import Quantized, Reference, Value, evaluate
+from hwflow.kernels.integer_types import integer_type
 
 
 def addition(

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwflow.dataflow.graph import PARAMETER_BITS, HardwareGraph, Integers, integer_type
+from hwflow.dataflow.graph import PARAMETER_BITS, HardwareGraph, Integers
 from hwflow.dataflow.wires import Wire, falling, negated
 from hwflow.errors import HwflowError
 from hwflow.exchange.reference import Float
+from hwflow.kernels.integer_types import integer_type
 
 # A fold of the last bias into accumulator units may be off by float32 rounding, not by more.
 BIAS_TOLERANCE = 1e-3

@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
-from hwflow.dataflow.graph import HardwareGraph, Integers, Shape, integer_type
+from hwflow.dataflow.graph import HardwareGraph, Integers, Shape
 from hwflow.dataflow.windows import Geometry, attributes_of, geometry, padded, slid
 from hwflow.dataflow.wires import Function, Wire, channel_grid, falling, negated
 from hwflow.errors import HwflowError
 from hwflow.exchange.averages import mean_of_sum, repeats
 from hwflow.exchange.reference import Quantized, Reference, Value, evaluate, real
+from hwflow.kernels.integer_types import integer_type
 
 
 def max_pool(graph: HardwareGraph, reference: Reference, node: onnx.NodeProto, wire: Wire) -> Wire:

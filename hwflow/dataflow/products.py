@@ -8,11 +8,12 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from hwflow.dataflow.graph import MOST_BITS, HardwareGraph, Integers, Shape, integer_type
+from hwflow.dataflow.graph import MOST_BITS, HardwareGraph, Integers, Shape
 from hwflow.dataflow.windows import attributes_of, geometry, padded, slid
 from hwflow.dataflow.wires import Function, Wire, channel_grid, tensor_shape
 from hwflow.errors import HwflowError
 from hwflow.exchange.reference import Quantized, Reference, Value, evaluate, real
+from hwflow.kernels.integer_types import integer_type
 
 
 def linear(graph: HardwareGraph, reference: Reference, node: onnx.NodeProto, wire: Wire) -> Wire:

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import onnx
+from qonnx.core.datatype import DataType
 
-from hwflow.dataflow.graph import MOST_BITS, HardwareGraph, Integers, integer_type
+from hwflow.dataflow.graph import MOST_BITS, HardwareGraph, Integers
 from hwflow.dataflow.thresholds import step_thresholds
 from hwflow.dataflow.wires import Wire, codes_of, negated
 from hwflow.errors import HwflowError
 from hwflow.exchange.reference import Quantized, Reference, evaluate
+from hwflow.kernels.integer_types import integer_type
 
 # A quantizer whose input has a wider range than this is never one that changes nothing.
 FEW = 2**9
@@ -50,7 +52,7 @@ def quantizer(graph: HardwareGraph, reference: Reference, node: onnx.NodeProto, 
     else:
         span = _span(int(low.min()), int(high.max()))
         steps = step_thresholds(codes, wire.low, wire.high, span)
-    datatype = integer_type(*span, bipolar=sample.bipolar)
+    datatype = DataType["BIPOLAR"] if sample.bipolar else integer_type(*span)
     name = _thresholding(graph, wire, steps.thresholds, datatype, steps.base, node.name)
     return replace(
         wire,

@@ -12,6 +12,7 @@ from qonnx.transformation.base import Transformation
 from qonnx.transformation.infer_datatypes import InferDataTypes
 
 from hwflow.dataflow.specialise import base_op
+from hwflow.kernels.integer_types import signed_bits
 
 # The least that FINN's MVU takes, of weights and of activations.
 LEAST = 2
@@ -28,7 +29,7 @@ class MinimizeWeights(Transformation):
         """Set the type of every multiplying layer's weights."""
         for node, layer in _multiplying(model):
             weights = model.get_initializer(node.input[1])
-            bits = max(LEAST, _signed_bits(int(weights.min()), int(weights.max())))
+            bits = max(LEAST, signed_bits(int(weights.min()), int(weights.max())))
             layer.set_nodeattr("weightDataType", f"INT{bits}")
             model.set_tensor_datatype(node.input[1], DataType[f"INT{bits}"])
         return model, False
@@ -76,7 +77,3 @@ def _multiplying(model: ModelWrapper) -> Iterator[tuple[Any, Any]]:
     for node in model.graph.node:
         if base_op(node) in {"MVAU", "VVAU"} and node.op_type != "XnorMVAU_rtl":
             yield node, getCustomOp(node)
-
-
-def _signed_bits(low: int, high: int) -> int:
-    return int(max(-low - 1, high, 0)).bit_length() + 1

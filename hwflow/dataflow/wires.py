@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hwflow.dataflow.graph import HardwareGraph, Integers, Shape, integer_type
+from hwflow.dataflow.graph import HardwareGraph, Integers, Shape
 from hwflow.errors import HwflowError
 from hwflow.exchange.reference import Quantized, Value, real
+from hwflow.kernels.integer_types import integer_type
 
 Function = Callable[[Integers], Value]
 

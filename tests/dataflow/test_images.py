@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from onnx import numpy_helper
 from onnx.helper import make_attribute
+from qonnx.core.datatype import DataType
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.dataflow.bipolar import WidenBipolar
 from hwflow.dataflow.branches import DuplicateBranches
 from hwflow.dataflow.folding import fold_for_cycles, layer_cycles
+from hwflow.dataflow.graph import HardwareGraph
 from hwflow.dataflow.integers import to_integers
 from hwflow.emulate import Emulator
 from hwflow.errors import HwflowError
@@ -208,3 +210,12 @@ def test_a_single_window_of_half_of_an_image_is_refused(finn, kernel, stride):
     node = change(case, "MaxPool", strides=stride)
     with pytest.raises(HwflowError, match=f"{node.name}: a single window that sees 1 of"):
         to_integers(Reference(case.model), case.code)
+
+
+@pytest.mark.parametrize("kind", ["BIPOLAR", "TERNARY", "INT2", "UINT2"])
+def test_a_sum_over_an_image_has_a_type_that_holds_both_ends(finn, kind):
+    graph = HardwareGraph()
+    pixels = graph.start((1, 4, 4, 2), DataType[kind])
+    sums = graph.types[graph.global_sum(pixels, name="sum")]
+    assert sums.allowed(16 * DataType[kind].min())
+    assert sums.allowed(16 * DataType[kind].max())
