@@ -115,11 +115,11 @@ def _sum(t: Translator, node: Node) -> Value:
             f"a sum of the shapes {a.file_shape} and {b.file_shape} is not supported",
             "add activations of one shape",
         )
-    orders = [a.order, b.order]
-    same = all(o is None for o in orders) or (
-        all(o is not None for o in orders) and np.array_equal(orders[0], orders[1])  # type: ignore[arg-type]
-    )
-    if not same:
+    if a.order is None or b.order is None:
+        same_order = a.order is b.order
+    else:
+        same_order = np.array_equal(a.order, b.order)
+    if not same_order:
         raise node.refusal(
             "a sum of vectors whose features lie in different orders is not supported",
             "export the model with channels first",

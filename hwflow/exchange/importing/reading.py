@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -244,5 +245,5 @@ def _no_shape(path: Path, name: str, what: str) -> RequestError:
     )
 
 
-def _times(sizes: object) -> str:
-    return " x ".join(str(size or "?") for size in sizes)  # type: ignore[attr-defined]
+def _times(sizes: Iterable[int | None]) -> str:
+    return " x ".join(str(size or "?") for size in sizes)
