@@ -26,6 +26,23 @@ def number(datatype: Any) -> Number:
     return Number(datatype.bitwidth(), datatype.signed(), bipolar)
 
 
+def weight_words(weights: NDArray[np.number], pe: int, simd: int) -> NDArray[np.number]:
+    """Weights as the words of a unit that makes PE sums of SIMD products at a time.
+
+    The words come output fold by output fold and in each of them term fold by term fold; the
+    weight of PE p for term s is number p * simd + s of a word.
+
+    Args:
+        weights: (outputs, terms).
+        pe, simd: folding, dividing outputs and terms.
+
+    Returns:
+        (depth, pe * simd).
+    """
+    folds = weights.reshape(len(weights) // pe, pe, -1, simd)
+    return folds.transpose(0, 2, 1, 3).reshape(-1, pe * simd)
+
+
 def memory_file(words: NDArray[np.number], datatype: Any) -> str:
     """A $readmemh file of words.
 

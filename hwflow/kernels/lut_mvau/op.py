@@ -5,18 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from finn.custom_op.fpgadataflow.matrixvectoractivation import MVAU
 from finn.custom_op.fpgadataflow.rtl import register_custom_op
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
-from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.costs import products
 from hwflow.costs.products import Products
 from hwflow.kernels import dot_product, weight_memory
 from hwflow.kernels.kernel_op import KernelOp
-from hwflow.kernels.numbers import kind, memory_file, number
+from hwflow.kernels.numbers import kind, memory_file, number, weight_words
 
 
 @register_custom_op
@@ -71,17 +69,12 @@ class LutMVAU_rtl(MVAU, KernelOp):
         unit = self.products
         return products.memory(unit.words, unit.word_bits)[1] + products.buffer_blocks(unit)
 
-    def weight_words(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Weights (MW, MH) as the words of the memory, (depth, PE * SIMD): see lut_mvau.sv."""
-        pe, simd = self.get_nodeattr("PE"), self.get_nodeattr("SIMD")
-        folds = weights.T.reshape(weights.shape[1] // pe, pe, -1, simd)  # nf, pe, sf, simd
-        return folds.transpose(0, 2, 1, 3).reshape(-1, pe * simd)
-
     def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
         """Write the layer's module and its weights."""
         name = self.onnx_node.name
         weights, inputs = self.get_input_datatype(1), self.get_input_datatype(0)
-        words = self.weight_words(model.get_initializer(self.onnx_node.input[1]))
+        matrix = model.get_initializer(self.onnx_node.input[1]).T
+        words = weight_words(matrix, self.get_nodeattr("PE"), self.get_nodeattr("SIMD"))
         (self.folder / f"{name}_weights.dat").write_text(memory_file(words, weights))
         self.write_module(
             {

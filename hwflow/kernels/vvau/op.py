@@ -10,14 +10,13 @@ import numpy as np
 from finn.custom_op.fpgadataflow.rtl import register_custom_op
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from finn.custom_op.fpgadataflow.vectorvectoractivation import VVAU
-from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.costs import products
 from hwflow.costs.products import Products, takes_dsps
 from hwflow.kernels import dot_product, weight_memory
 from hwflow.kernels.kernel_op import KernelOp
-from hwflow.kernels.numbers import kind, memory_file, number
+from hwflow.kernels.numbers import kind, memory_file, number, weight_words
 
 
 @register_custom_op
@@ -88,17 +87,13 @@ class VVAU_rtl(VVAU, KernelOp):
         """RAMB18 blocks of weights."""
         return products.memory(self.products.words, self.products.word_bits)[1]
 
-    def weight_words(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Weights (Channels, 1, height, width) as the words of the memory: see vvau.sv."""
-        pe, simd = self.get_nodeattr("PE"), self.get_nodeattr("SIMD")
-        folds = weights.reshape(len(weights) // pe, pe, -1, simd)  # nf, pe, sf, simd
-        return folds.transpose(0, 2, 1, 3).reshape(-1, pe * simd)
-
     def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
         """Write the layer's module and its weights."""
         name = self.onnx_node.name
         weights, inputs = self.get_input_datatype(1), self.get_input_datatype(0)
-        words = self.weight_words(model.get_initializer(self.onnx_node.input[1]))
+        kernels = model.get_initializer(self.onnx_node.input[1])
+        matrix = kernels.reshape(len(kernels), -1)
+        words = weight_words(matrix, self.get_nodeattr("PE"), self.get_nodeattr("SIMD"))
         (self.folder / f"{name}_weights.dat").write_text(memory_file(words, weights))
         self.write_module(
             {

@@ -5,17 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from finn.custom_op.fpgadataflow.matrixvectoractivation import MVAU
 from finn.custom_op.fpgadataflow.rtl import register_custom_op
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
-from numpy.typing import NDArray
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.costs.products import xnor_resources
 from hwflow.kernels import weight_memory
 from hwflow.kernels.kernel_op import KernelOp
+from hwflow.kernels.numbers import memory_file, weight_words
 
 
 @register_custom_op
@@ -63,22 +62,12 @@ class XnorMVAU_rtl(MVAU, KernelOp):
         """No DSP blocks."""
         return 0
 
-    def weight_words(self, weights: NDArray[np.floating]) -> list[int]:
-        """The words of the weight memory, of weights (MW, MH): see xnor_mvau.sv for the order."""
-        pe, simd = self.get_nodeattr("PE"), self.get_nodeattr("SIMD")
-        folds = (weights.T > 0).reshape(weights.shape[1] // pe, pe, -1, simd)  # nf, pe, sf, simd
-        words = folds.transpose(0, 2, 1, 3).reshape(-1, pe * simd)
-        return [
-            int.from_bytes(np.packbits(row, bitorder="little").tobytes(), "little") for row in words
-        ]
-
     def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
         """Write the layer's module and its weights."""
         name, pe, simd = self.onnx_node.name, self.get_nodeattr("PE"), self.get_nodeattr("SIMD")
-        words = self.weight_words(model.get_initializer(self.onnx_node.input[1]))
-        digits = -(-pe * simd // 4)
-        lines = "".join(f"{word:0{digits}x}\n" for word in words)
-        (self.folder / f"{name}_weights.dat").write_text(lines)
+        words = weight_words(model.get_initializer(self.onnx_node.input[1]).T, pe, simd)
+        text = memory_file(words, DataType["BIPOLAR"])
+        (self.folder / f"{name}_weights.dat").write_text(text)
         self.write_module(
             {
                 "MW": self.get_nodeattr("MW"),
