@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from numpy.typing import NDArray
 
+from hwflow.kernels import stream_rule
 from hwflow.kernels.wrapper import kernel_wrapper
 
 
@@ -62,7 +63,12 @@ class KernelOp(RTLBackend):
 
     def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
         """The kernel's sources and the layer's module."""
-        files = [*self.SHARED, self.source, self.folder / f"{self.onnx_node.name}.sv"]
+        files = [
+            stream_rule.SOURCE,
+            *self.SHARED,
+            self.source,
+            self.folder / f"{self.onnx_node.name}.sv",
+        ]
         return [str(file) if abspath else file.name for file in files]
 
     def code_generation_ipi(self) -> list[str]:

@@ -21,8 +21,16 @@ module {name} (
 		.idat({idat}), .ivld({ivld}), .irdy({irdy}),
 		.odat(out), .ovld({ovld}), .ordy({ordy})
 	);
+
+{rules}
 endmodule
 """
+
+_RULE = """\
+	stream_rule #(.W({width})) rule{index} (
+		.clk(ap_clk), .rst(!ap_rst_n), .dat(out[{base} +: {width}]),
+		.vld(out{index}_V_TVALID), .rdy(out{index}_V_TREADY)
+	);"""
 
 _INPUT = """\
 	input  wire [{padded}-1:0] in{index}_V_TDATA,
@@ -43,7 +51,8 @@ def kernel_wrapper(
     in_widths: Sequence[int],
     out_widths: Sequence[int],
 ) -> str:
-    """SystemVerilog module `name` around `kernel`; streams padded to whole bytes.
+    """SystemVerilog module `name` around `kernel`; streams padded to whole bytes, and the outputs
+    held to the rule of streams.
 
     A kernel has the ports clk, rst, idat, ivld, irdy, odat, ovld, ordy. Where it has several
     inputs, they lie side by side: idat holds the data of input 0 in its least significant bits,
@@ -58,9 +67,10 @@ def kernel_wrapper(
     """
     ports = [_INPUT.format(padded=_padded(w), index=i) for i, w in enumerate(in_widths)]
     ports += [_OUTPUT.format(padded=_padded(w), index=i) for i, w in enumerate(out_widths)]
-    body, base = [f"	wire [{sum(out_widths)}-1:0] out;"], 0
+    body, rules, base = [f"	wire [{sum(out_widths)}-1:0] out;"], [], 0
     for index, width in enumerate(out_widths):
         body.append(f"	assign out{index}_V_TDATA = {_padded(width)}'(out[{base} +: {width}]);")
+        rules.append(_RULE.format(index=index, base=base, width=width))
         base += width
     data = [f"in{index}_V_TDATA[{width}-1:0]" for index, width in enumerate(in_widths)]
     inputs, outputs = len(in_widths), len(out_widths)
@@ -69,6 +79,7 @@ def kernel_wrapper(
         kernel=kernel,
         ports=",\n\n".join(ports),
         body="\n".join(body),
+        rules="\n".join(rules),
         parameters=",\n\t\t".join(f".{key}({value})" for key, value in parameters.items()),
         idat=_side_by_side(data),
         ivld=_side_by_side([f"in{index}_V_TVALID" for index in range(inputs)]),

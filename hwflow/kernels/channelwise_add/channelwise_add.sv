@@ -76,14 +76,7 @@ module channelwise_add #(
 		end
 	end : genPE
 
-	// Parameters that fit together, and the stream rule
+	// Parameters that fit together
 	initial  assert(!BIPOLAR || (IN_BITS == 1)) else $error("%m: bipolar numbers of %0d bits.", IN_BITS);
-	logic  WasHeld = 0;
-	logic [PE*OUT_BITS-1:0]  Held;
-	always_ff @(posedge clk) begin
-		WasHeld <= !rst && ovld && !ordy;
-		Held    <= odat;
-		assert(rst || !WasHeld || (ovld && (odat == Held))) else $error("%m: output withdrawn.");
-	end
 
 endmodule : channelwise_add

@@ -114,17 +114,10 @@ module channelwise_mul #(
 		end : genLut
 	end : genPE
 
-	// Parameters that fit together, and the stream rule
+	// Parameters that fit together
 	initial begin
 		assert(!BIPOLAR || (!SIGNED && (IN_BITS == 1))) else $error("%m: bipolar numbers are one bit, unsigned.");
 		assert(CONST_BITS > 1) else $error("%m: constants are signed.");
-	end
-	logic  WasHeld = 0;
-	logic [PE*OUT_BITS-1:0]  Held;
-	always_ff @(posedge clk) begin
-		WasHeld <= !rst && ovld && !ordy;
-		Held    <= odat;
-		assert(rst || !WasHeld || (ovld && (odat == Held))) else $error("%m: output withdrawn.");
 	end
 
 endmodule : channelwise_mul

@@ -32,14 +32,4 @@ module duplicate_streams #(
 	end
 	always_ff @(posedge clk)  if(irdy)  Data <= idat;
 
-	// The stream rule
-	logic [COPIES-1:0]  Kept = '0;
-	logic [BITS-1:0]    Held;
-	always_ff @(posedge clk) begin
-		Kept <= rst? '0 : ovld & ~ordy;
-		Held <= Data;
-		assert(rst || ((Kept & ~ovld) == '0)) else $error("%m: output withdrawn.");
-		assert(rst || (Kept == '0) || (Data == Held)) else $error("%m: output changed.");
-	end
-
 endmodule : duplicate_streams

@@ -54,13 +54,4 @@ module elementwise_add #(
 		always_ff @(posedge clk)  if(go)  Out[pe*OUT_BITS +: OUT_BITS] <= left + right;
 	end : genPE
 
-	// The stream rule
-	logic  WasHeld = 0;
-	logic [PE*OUT_BITS-1:0]  Held;
-	always_ff @(posedge clk) begin
-		WasHeld <= !rst && ovld && !ordy;
-		Held    <= odat;
-		assert(rst || !WasHeld || (ovld && (odat == Held))) else $error("%m: output withdrawn.");
-	end
-
 endmodule : elementwise_add

@@ -94,14 +94,7 @@ module global_acc_pool #(
 		always_ff @(posedge clk)  if(step)  Acc <= sums;
 	end : genRegister
 
-	// Parameters that fit together, and the stream rule
+	// Parameters that fit together
 	initial  assert(!BIPOLAR || (IN_BITS == 1)) else $error("%m: bipolar numbers of %0d bits.", IN_BITS);
-	logic   WasHeld = 0;
-	sums_t  Held;
-	always_ff @(posedge clk) begin
-		WasHeld <= !rst && ovld && !ordy;
-		Held    <= odat;
-		assert(rst || !WasHeld || (ovld && (odat == Held))) else $error("%m: output withdrawn.");
-	end
 
 endmodule : global_acc_pool

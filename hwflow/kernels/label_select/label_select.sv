@@ -104,14 +104,7 @@ module label_select #(
 		if(go)  Label <= winner;
 	end
 
-	// The stream rule, and a fold that comes out even
+	// A fold that comes out even
 	initial  assert(FOLD*PE == LABELS) else $error("%m: PE=%0d must divide LABELS=%0d.", PE, LABELS);
-	logic    WasHeld = 0;
-	label_t  Held;
-	always_ff @(posedge clk) begin
-		WasHeld <= !rst && ovld && !ordy;
-		Held    <= odat;
-		assert(rst || !WasHeld || (ovld && (odat == Held))) else $error("%m: output withdrawn.");
-	end
 
 endmodule : label_select

@@ -173,17 +173,10 @@ module top_labels #(
 	assign  ovld = Left != 0;
 	assign  odat = Out[0];
 
-	// The stream rule, a fold that comes out even, and as many labels as there are numbers
+	// A fold that comes out even, and as many labels as there are numbers
 	initial begin
 		assert((LABELS/PE)*PE == LABELS) else $error("%m: PE=%0d must divide LABELS=%0d.", PE, LABELS);
 		assert(K <= LABELS) else $error("%m: K=%0d is more than LABELS=%0d.", K, LABELS);
-	end
-	logic    WasHeld = 0;
-	label_t  Held;
-	always_ff @(posedge clk) begin
-		WasHeld <= !rst && ovld && !ordy;
-		Held    <= odat;
-		assert(rst || !WasHeld || (ovld && (odat == Held))) else $error("%m: output withdrawn.");
 	end
 
 endmodule : top_labels

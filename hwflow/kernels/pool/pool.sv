@@ -88,19 +88,12 @@ module pool #(
 		end
 	end : genPE
 
-	// Parameters that fit together, and the stream rule
+	// Parameters that fit together
 	initial begin
 		assert(!BIPOLAR || (IN_BITS == 1)) else $error("%m: bipolar numbers of %0d bits.", IN_BITS);
 		assert(SHIFT < ACC_BITS) else $error("%m: SHIFT=%0d of ACC_BITS=%0d.", SHIFT, ACC_BITS);
 		assert(SUM || ((ACC_BITS == IN_BITS) && (OUT_BITS == IN_BITS) && (SHIFT == 0)))
 			else $error("%m: a maximum is as wide as its numbers.");
-	end
-	logic  WasHeld = 0;
-	logic [PE*OUT_BITS-1:0]  Held;
-	always_ff @(posedge clk) begin
-		WasHeld <= !rst && ovld && !ordy;
-		Held    <= odat;
-		assert(rst || !WasHeld || (ovld && (odat == Held))) else $error("%m: output withdrawn.");
 	end
 
 endmodule : pool

@@ -106,13 +106,4 @@ module upsample #(
 		assign  odat = Taken;
 	end : genDirect
 
-	// The stream rule
-	logic  WasHeld = 0;
-	logic [BITS-1:0]  Held;
-	always_ff @(posedge clk) begin
-		WasHeld <= !rst && ovld && !ordy;
-		Held    <= odat;
-		assert(rst || !WasHeld || (ovld && (odat == Held))) else $error("%m: output withdrawn.");
-	end
-
 endmodule : upsample

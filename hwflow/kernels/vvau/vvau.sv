@@ -146,18 +146,11 @@ module vvau #(
 	end
 	assign  ovld = Out;
 
-	// The stream rule, folds that come out even, and kinds that a multiplier takes
+	// Folds that come out even, and kinds that a multiplier takes
 	initial begin
 		assert(SF*SIMD == KERNEL) else $error("%m: SIMD=%0d must divide KERNEL=%0d.", SIMD, KERNEL);
 		assert(NF*PE == CHANNELS) else $error("%m: PE=%0d must divide CHANNELS=%0d.", PE, CHANNELS);
 		assert(!DSP || !BIPOLAR) else $error("%m: DSP blocks multiply no bipolar numbers.");
-	end
-	logic  WasHeld = 0;
-	logic [PE*ACC_BITS-1:0]  Held;
-	always_ff @(posedge clk) begin
-		WasHeld <= !rst && ovld && !ordy;
-		Held    <= odat;
-		assert(rst || !WasHeld || (ovld && (odat == Held))) else $error("%m: output withdrawn.");
 	end
 
 endmodule : vvau

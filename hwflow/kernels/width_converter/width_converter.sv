@@ -136,13 +136,4 @@ module width_converter #(
 		always_ff @(posedge clk)  if(go)  Out <= cut[0][OUT_BITS-1:0];
 	end : genCut
 
-	// The stream rule
-	logic  WasHeld = 0;
-	logic [OUT_BITS-1:0]  Held;
-	always_ff @(posedge clk) begin
-		WasHeld <= !rst && ovld && !ordy;
-		Held    <= odat;
-		assert(rst || !WasHeld || (ovld && (odat == Held))) else $error("%m: output withdrawn.");
-	end
-
 endmodule : width_converter

@@ -151,17 +151,10 @@ module xnor_mvau #(
 		end
 	end : genPE
 
-	// The stream rule, and folds that come out even
+	// Folds that come out even
 	initial begin
 		assert(SF*SIMD == MW) else $error("%m: SIMD=%0d must divide MW=%0d.", SIMD, MW);
 		assert(NF*PE == MH) else $error("%m: PE=%0d must divide MH=%0d.", PE, MH);
-	end
-	logic  WasHeld = 0;
-	logic [PE*ACC_BITS-1:0]  Held;
-	always_ff @(posedge clk) begin
-		WasHeld <= !rst && ovld && !ordy;
-		Held    <= odat;
-		assert(rst || !WasHeld || (ovld && (odat == Held))) else $error("%m: output withdrawn.");
 	end
 
 endmodule : xnor_mvau
