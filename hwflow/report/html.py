@@ -106,7 +106,7 @@ def _share(used: int | None, available: int) -> float:
 
 
 def _kind(op: str) -> str:
-    if "MVAU" in op:
+    if op.endswith(("MVAU_rtl", "VVAU_rtl")):
         return "linear"
     if op.startswith("Thresholding"):
         return "activation"

@@ -178,6 +178,23 @@ def repeated():
     return Report.model_validate(found.model_dump(by_alias=True) | {"stages": [stage]})
 
 
+@pytest.mark.parametrize(
+    ("op", "kind"),
+    [
+        ("MVAU_rtl", "linear"),
+        ("LutMVAU_rtl", "linear"),
+        ("VVAU_rtl", "linear"),
+        ("Thresholding_rtl", "activation"),
+        ("LabelSelect_rtl", "label"),
+        ("ConvolutionInputGenerator_rtl", "plumbing"),
+    ],
+)
+def test_bars_of_layers_are_coloured_by_what_they_compute(op, kind):
+    found = report().model_dump(by_alias=True)
+    found["hardware"]["layers"] = [found["hardware"]["layers"][0] | {"op": op}]
+    assert f'<i class="{kind}" style=' in FORMATS["html"]([Report.model_validate(found)])
+
+
 def test_what_pruning_left_is_shown_against_its_budget():
     found = report()
     kept = {"of": "macs", "share": 0.3912, "budget": 0.4}
