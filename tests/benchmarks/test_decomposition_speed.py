@@ -66,9 +66,9 @@ def test_tucker2_of_resnet50_against_tensorly(capsys):
     network = torchvision.models.resnet50()
     weights = [m.weight.detach() for m in network.modules() if isinstance(m, nn.Conv2d)]
     assert len(weights) == 53
-    list(in_parallel(by_hwflow, weights[:4]))
+    list(in_parallel(by_hwflow, weights[:4], torch.numel))
 
-    ours, seconds = timed(lambda: list(in_parallel(by_hwflow, weights)))
+    ours, seconds = timed(lambda: list(in_parallel(by_hwflow, weights, torch.numel)))
     ranks = [pair for pair, _ in ours]
     found, by_torch = by_tensorly("pytorch", weights, ranks)
     _, by_numpy = by_tensorly("numpy", weights, ranks)

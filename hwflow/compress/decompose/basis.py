@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
 import scipy.linalg
 import torch
-from numpy.typing import NDArray
-from scipy.linalg import lapack
 
-Array = NDArray[np.float64]
+from hwflow.compress.decompose import lapack
+from hwflow.compress.decompose.lapack import Array
+
 # Above this share of all vectors, computing all of them is faster than computing some.
 FEW = 0.25
+
+Value = TypeVar("Value")
+
+
+class once(cached_property[Value]):  # noqa: N801
+    """A cached_property without its lock.
+
+    Before Python 3.12 that lock is one for all objects of a class: a layer's thread would wait
+    until another's has made its Gram matrix.
+    """
+
+    def __init__(self, compute: Callable[[Any], Value]) -> None:
+        super().__init__(compute)
+        self.lock = nullcontext()  # read by older Pythons only
 
 
 class Spectrum:
@@ -30,47 +45,29 @@ class Spectrum:
         self.matrix = matrix
         self.count = min(matrix.shape)
 
-    @cached_property
+    @once
     def _gram(self) -> Array:
         """Lower triangle of the Gram matrix, column major."""
         rows, columns = self.matrix.shape
-        array = (self.matrix if rows <= columns else self.matrix.T).numpy()
-        if array.flags.c_contiguous:
-            return scipy.linalg.blas.dsyrk(1.0, array.T, trans=1, lower=1)
-        return scipy.linalg.blas.dsyrk(1.0, array, lower=1)
+        return lapack.gram((self.matrix if rows <= columns else self.matrix.T).numpy())
 
-    @cached_property
-    def _tridiagonal(self) -> tuple[Array, Array, Array, Array]:
-        """Reflectors of the reduction, diagonal, the one beside it, sizes of the reflectors."""
-        work, _ = lapack.dsytrd_lwork(self.count, lower=1)
-        reduced, diagonal, beside, sizes, _ = lapack.dsytrd(self._gram, lower=1, lwork=int(work))
-        return reduced, diagonal, beside, sizes
+    @once
+    def _tridiagonal(self) -> lapack.Tridiagonal:
+        return lapack.Tridiagonal(self._gram)
 
-    @cached_property
+    @once
     def values(self) -> torch.Tensor:
         """(min(n, m),) singular values, greatest first; below 1e-8 of that they are noise."""
-        _, diagonal, beside, _ = self._tridiagonal
-        squares = scipy.linalg.eigvalsh_tridiagonal(diagonal, beside, lapack_driver="sterf")
+        squares = self._tridiagonal.values()
         return torch.from_numpy(squares[::-1].copy()).clamp(min=0).sqrt()
 
     def vectors(self, count: int) -> torch.Tensor:
         """(min(n, m), count) eigenvectors, those of the greatest values first."""
-        if count > FEW * self.count or self.count < 3:
+        if count > FEW * self.count:
             return self._all_vectors[:, :count]
-        reduced, diagonal, beside, sizes = self._tridiagonal
-        _, vectors = scipy.linalg.eigh_tridiagonal(
-            diagonal,
-            beside,
-            select="i",
-            select_range=(self.count - count, self.count - 1),
-            lapack_driver="stemr",
-        )
-        reflectors, below = np.asfortranarray(reduced[1:, :-1]), np.asfortranarray(vectors[1:])
-        block = 64 * max(count, 1)
-        vectors[1:], _, _ = lapack.dormqr("L", "N", reflectors, sizes, below, block)
-        return torch.from_numpy(vectors[:, ::-1].copy())
+        return torch.from_numpy(self._tridiagonal.vectors(count)[:, ::-1].copy())
 
-    @cached_property
+    @once
     def _all_vectors(self) -> torch.Tensor:
         options: dict[str, Any] = {"lower": True, "check_finite": False, "driver": "evd"}
         _, vectors = scipy.linalg.eigh(self._gram, **options)
@@ -95,7 +92,7 @@ class Basis:
         """(min(n, m),) singular values, greatest first."""
         return self.spectrum.values
 
-    @cached_property
+    @once
     def tails(self) -> torch.Tensor:
         """(min(n, m) + 1,): sums of the squares that are left after the first 0, 1, ... values."""
         squares = self.values**2

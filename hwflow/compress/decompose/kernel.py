@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 
-from hwflow.compress.decompose.basis import Basis
+from hwflow.compress.decompose.basis import Basis, once
 
 
 @dataclass(frozen=True)
@@ -55,12 +54,12 @@ class Kernel:
         """(outputs taps, inputs)."""
         return self.tensor.flatten(0, 1)
 
-    @cached_property
+    @once
     def square(self) -> float:
         """Squared Frobenius norm."""
         return float(self.tensor.flatten() @ self.tensor.flatten())
 
-    @cached_property
+    @once
     def kept(self) -> torch.Tensor:
         """(outputs + 1, inputs + 1): squared norm of the core that HOSVD keeps at any two ranks."""
         out, inner, taps = self.size.outputs, self.size.inputs, self.size.taps

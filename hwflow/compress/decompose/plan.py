@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -92,15 +92,23 @@ def _too_costly(method: Method, ranks: Ranks | None, search: Search) -> str:
     )
 
 
-def in_parallel(work: Callable[[Item], Result], items: list[Item]) -> Iterator[Result]:
+def in_parallel(
+    work: Callable[[Item], Result], items: Sequence[Item], size: Callable[[Item], int]
+) -> Iterator[Result]:
     """Results in order; each item on one thread, as many at a time as torch has threads.
 
     Decompositions are chains of small steps. Threads that share one step wait for each other more
     than they work; threads that have a layer each don't, and the number of threads changes no bit.
+    The items of the greatest `size` begin first, so that no long one is left for the end.
     """
     threads = torch.get_num_threads()
     with (
         threadpool_limits(1, user_api="blas"),
         ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
-        yield from pool.map(work, items)
+        largest_first = sorted(range(len(items)), key=lambda place: -size(items[place]))
+        begun = {place: pool.submit(work, items[place]) for place in largest_first}
+        try:
+            yield from (begun[place].result() for place in range(len(items)))
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -116,9 +116,8 @@ def decompose(
         )
 
     plan: dict[str, Decomposition] = {}
-    for number, (candidate, found) in enumerate(
-        zip(used, in_parallel(work, used), strict=True), start=1
-    ):
+    results = in_parallel(work, used, lambda candidate: candidate.layer.weight.numel())
+    for number, (candidate, found) in enumerate(zip(used, results, strict=True), start=1):
         if isinstance(found, str):
             stay[candidate.name] = found
             told = f"{candidate.name} stays: {found}"

@@ -252,8 +252,39 @@ def test_the_number_of_threads_changes_no_bit():
     before, results = torch.get_num_threads(), []
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        work = list(in_parallel(lambda w: method.factorize(Kernel(w), (8, 8), 0), weights))
+        work = list(
+            in_parallel(lambda w: method.factorize(Kernel(w), (8, 8), 0), weights, torch.numel)
+        )
         results.append([weight for found in work for weight in found.weights])
         assert torch.get_num_threads() == threads
     torch.set_num_threads(before)
     assert all(map(torch.equal, *results))
+
+
+def test_the_largest_layer_begins_first_and_results_keep_their_order():
+    before, begun = torch.get_num_threads(), []
+
+    def work(item):
+        begun.append(item)
+        return -item
+
+    torch.set_num_threads(1)
+    results = list(in_parallel(work, [2, 5, 1, 5, 3], int))
+    torch.set_num_threads(before)
+    assert results == [-2, -5, -1, -5, -3]
+    assert begun == [5, 5, 3, 2, 1]
+
+
+def test_a_layer_that_fails_ends_the_work():
+    begun = []
+
+    def work(item):
+        begun.append(item)
+        raise HwflowError(f"layer {item}")
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.raises(HwflowError, match="layer 0"):
+        list(in_parallel(work, range(1000), lambda item: -item))
+    torch.set_num_threads(before)
+    assert len(begun) < 1000
