@@ -12,6 +12,7 @@ from hwflow.costs.products import (
     luts_beside_dsps,
     memory,
     takes_dsps,
+    xnor_resources,
 )
 
 # Terms, outputs, SIMD, PE, weights, inputs, bits of a sum, depthwise, made of; LUT, DSP, RAMB18.
@@ -42,6 +43,22 @@ SYNTHESISED = [
     (256, 256, 4, 4, "INT2", "UINT2", 12, False, "lut", 179, 0, 8),
     (24, 24, 2, 24, "INT4", "UINT2", 11, False, "lut", 1023, 0, 0),
     (576, 64, 32, 16, "INT2", "UINT2", 13, False, "lut", 3815, 0, 29),
+]
+# Of binary numbers: terms, outputs, SIMD, PE; LUT, RAMB18.
+BINARY = [
+    (1728, 64, 192, 2, 1332, 11),
+    (1152, 128, 192, 1, 828, 11),
+    (576, 64, 64, 2, 446, 4),
+    (288, 32, 32, 1, 156, 1),
+    (54, 16, 6, 1, 81, 0),
+    (64, 64, 16, 4, 264, 0),
+    (64, 16, 16, 16, 553, 0),
+    (784, 64, 112, 4, 1340, 13),
+    (64, 64, 4, 1, 48, 1),
+    (16, 16, 1, 1, 42, 0),
+    (96, 12, 48, 3, 526, 0),
+    (48, 48, 12, 8, 409, 0),
+    (24, 8, 24, 8, 188, 0),
 ]
 COLUMNS = ("terms", "outputs", "simd", "pe", "weights", "inputs", "sum_bits", "depthwise")
 
@@ -77,6 +94,16 @@ def test_luts_and_blocks_are_near_what_synthesis_found(row):
 
 def test_luts_are_nearer_on_average():
     assert np.mean([error(row) for row in SYNTHESISED if unit(row).words > FEW_WORDS]) <= 0.07
+
+
+@pytest.mark.parametrize("row", BINARY, ids=lambda row: "-".join(map(str, row[:4])))
+def test_binary_products_are_near_what_synthesis_found(row):
+    terms, outputs, simd, pe, lut, blocks = row
+    one = number("BIPOLAR")
+    found = Products(terms, outputs, simd, pe, one, one, sum_bits=terms.bit_length() + 1)
+    luts_estimated, blocks_estimated = xnor_resources(found)
+    assert abs(luts_estimated / lut - 1) <= 0.16
+    assert blocks_estimated == blocks
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from functools import cache
 
 from hwflow.costs.block_ram import RAMB18
 from hwflow.costs.layers import FLOAT_BITS, LayerShape
-from hwflow.costs.products import xnor_resources
+from hwflow.costs.products import Number, Products, xnor_resources
 
 # Cycles a frame when nothing is asked for: the smallest design.
 UNHURRIED = 2**62
@@ -109,7 +109,10 @@ def layer_estimate(layer: LayerShape, target: Target) -> Estimate:
     steps = (layer.mh // folding.pe) * (layer.mw // folding.simd)
     cycles = steps * layer.positions
     if weight_bits == input_bits == 1:
-        lut, blocks = xnor_resources(folding.pe, folding.simd, layer.mw.bit_length() + 1, steps)
+        binary = Number(1, bipolar=True)
+        sum_bits = layer.mw.bit_length() + 1
+        unit = Products(layer.mw, layer.mh, folding.simd, folding.pe, binary, binary, sum_bits)
+        lut, blocks = xnor_resources(unit)
         return Estimate(cycles, lut, 0, blocks)
     return Estimate(
         cycles=cycles,

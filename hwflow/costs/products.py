@@ -17,6 +17,8 @@ from hwflow.costs.block_ram import ramb18_blocks
 # words of weights it finds choices equal or already made: all of them where there is one word.
 SCALE, CONTROL = 0.95, 50.0
 FEW_WORDS, FEW_SCALE, CONSTANT_SCALE = 4, 0.6, 0.28
+# The same for binary numbers: for each product and each bit of a sum, and for control.
+XNOR_BIT, XNOR_SUM, XNOR_CONTROL = 2.4, 1.1, 24.0
 # Words up to which a memory of weights is logic (see weight_memory.sv), and its LUTs a bit.
 LOGIC_WORDS, LOGIC_BIT = 32, 0.7
 # LUTs that a RAMB18 is worth to Yosys.
@@ -104,18 +106,23 @@ def memory(words: int, bits: int) -> tuple[int, int]:
     return (luts, 0) if luts <= _LUTS_A_BLOCK * blocks else (0, blocks)
 
 
-def xnor_resources(pe: int, simd: int, sum_bits: int, words: int) -> tuple[int, int]:
+def xnor_resources(unit: Products) -> tuple[int, int]:
     """LUTs and RAMB18 blocks of the unit for binary numbers (XnorMVAU_rtl).
 
-    Fitted to Yosys 0.70, synth_xilinx, SIMD 4 to 112, PE 1 to 16.
+    Fitted to Yosys 0.70, synth_xilinx: within 16 % of its LUTs for SIMD 1 to 192 and PE 1 to 16.
     """
-    luts, blocks = memory(words, pe * simd)
-    return round(40 + pe * (1.6 * simd + 3 * sum_bits)) + luts, blocks
+    luts, blocks = memory(unit.words, unit.word_bits)
+    counted = unit.pe * (XNOR_BIT * unit.simd + XNOR_SUM * unit.sum_bits)
+    return round(XNOR_CONTROL + _found(unit) * counted) + _buffer(unit) + luts, blocks
+
+
+def _found(unit: Products) -> float:
+    """The share of logic that is left where there are few weights."""
+    return CONSTANT_SCALE if unit.words == 1 else FEW_SCALE if unit.words <= FEW_WORDS else 1
 
 
 def _fitted(unit: Products, counted: int) -> int:
-    found = CONSTANT_SCALE if unit.words == 1 else FEW_SCALE if unit.words <= FEW_WORDS else 1
-    return round(CONTROL + SCALE * found * counted) + memory(unit.words, unit.word_bits)[0]
+    return round(CONTROL + SCALE * _found(unit) * counted) + memory(unit.words, unit.word_bits)[0]
 
 
 def _tree(count: int, bits: int, signed: bool) -> int:

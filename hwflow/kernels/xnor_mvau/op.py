@@ -11,7 +11,7 @@ from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
-from hwflow.costs.products import xnor_resources
+from hwflow.costs.products import Number, Products, xnor_resources
 from hwflow.kernels import weight_memory
 from hwflow.kernels.kernel_op import KernelOp
 from hwflow.kernels.numbers import memory_file, weight_words
@@ -47,11 +47,21 @@ class XnorMVAU_rtl(MVAU, KernelOp):
         return DataType["BIPOLAR"]
 
     def _resources(self) -> tuple[int, int]:
-        pe, simd = self.get_nodeattr("PE"), self.get_nodeattr("SIMD")
-        return xnor_resources(pe, simd, self.get_output_datatype().bitwidth(), self.calc_wmem())
+        binary = Number(1, bipolar=True)
+        return xnor_resources(
+            Products(
+                terms=self.get_nodeattr("MW"),
+                outputs=self.get_nodeattr("MH"),
+                simd=self.get_nodeattr("SIMD"),
+                pe=self.get_nodeattr("PE"),
+                weights=binary,
+                inputs=binary,
+                sum_bits=self.get_output_datatype().bitwidth(),
+            )
+        )
 
     def lut_estimation(self, fpgapart: str) -> int:
-        """LUTs: XNOR and counting of SIMD bits, an accumulator and the output's offset per PE."""
+        """LUTs: XNOR, counting of SIMD bits and an accumulator per PE; inputs that are kept."""
         return self._resources()[0]
 
     def bram_estimation(self, fpgapart: str) -> int:
