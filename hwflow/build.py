@@ -302,7 +302,7 @@ class Build:
         model = self.network(data, len(self.recipe.stages))
         exported = export(model, data.shape, folder)
         inputs = data.floats(data.validation)[:AGREEMENT_SAMPLES]
-        why = why_not_lowered(model, self._quantization(), data.shape)
+        why = why_not_lowered(model, self._quantization())
         agreement = check_agreement(model, exported, inputs, hardware=why is None)
         facts = {
             **asdict(agreement),

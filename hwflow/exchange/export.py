@@ -128,12 +128,20 @@ def _inexpressible(model: onnx.ModelProto) -> str | None:
             return "QCDQ has no binary numbers (-1 and +1)"
         if node.op_type == "FloatQuant":
             return "QCDQ has no minifloats"
+        if node.op_type == "Trunc" and _mode(node) != "ROUND":
+            return "QCDQ rounds to the nearest where TruncAvgPool2d leaves low bits out"
         if node.op_type == "Quant" and _overflows(*(values.get(name) for name in node.input)):
             return (
                 "the bias of a layer whose input is always 0 (the quantizer's scale has died) is"
                 " more than QCDQ's 32-bit integers hold"
             )
     return None
+
+
+def _mode(node: onnx.NodeProto) -> str:
+    """How a Trunc rounds."""
+    modes = (a.s.decode() for a in node.attribute if a.name == "rounding_mode")
+    return next(modes, "FLOOR").upper()
 
 
 def _overflows(
