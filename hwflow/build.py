@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from hwflow.artifacts import write_whole
 from hwflow.board import Board, Resources
-from hwflow.errors import HwflowError, within
+from hwflow.errors import HwflowError, RequestError, within
 from hwflow.pipeline import ENDS, Context, Event, Pipeline, Step
-from hwflow.recipe import ImportedModel, Quantize, Recipe
+from hwflow.recipe import Hardware, ImportedModel, Quantize, Recipe
 from hwflow.recipe_file import LoadedRecipe
 from hwflow.stage_steps import (
     content_hash,
@@ -242,6 +242,7 @@ class Build:
         check_pruning(named, model, data.shape, recipe_target(recipe, self.board))
         if any(isinstance(stage, Quantize) for stage in self.recipe.stages):
             self._check_hardware()
+            check_top_k(recipe.hardware, data.classes)
 
     def _check_hardware(self) -> None:
         from hwflow.costs import target_cycles
@@ -301,7 +302,7 @@ class Build:
         model = self.network(data, len(self.recipe.stages))
         exported = export(model, data.shape, folder)
         inputs = data.floats(data.validation)[:AGREEMENT_SAMPLES]
-        why = why_not_lowered(model, self._quantization(), data.shape)
+        why = why_not_lowered(model, self._quantization())
         agreement = check_agreement(model, exported, inputs, hardware=why is None)
         facts = {
             **asdict(agreement),
@@ -313,15 +314,37 @@ class Build:
     def _dataflow(self, folder: Path, context: Context) -> dict[str, Any]:
         from hwflow.dataflow.lower import lower
 
+        hardware = self._hardware(context)
         lowered = lower(
             context.folders[self.source] / "model.qonnx.onnx",
             self._input_code(self.data()),
-            self.recipe.hardware,
+            hardware,
             self.board,
             base=self.loaded.base,
             keep=lambda chapter, model: model.save(str(folder / f"{chapter}.onnx")),
         )
-        return {"quantizers": lowered.quantizers, "bound_cycles": lowered.bound_cycles}
+        return {
+            "quantizers": lowered.quantizers,
+            "bound_cycles": lowered.bound_cycles,
+            "top_k": hardware.top_k,
+        }
+
+    def _hardware(self, context: Context) -> Hardware:
+        """What the recipe asks for, and as many classes as a model file puts out.
+
+        Raises:
+            RequestError: the two differ.
+        """
+        hardware = self.recipe.hardware
+        given = context.facts[self.source].get("top_k") or 1
+        if hardware.top_k is None or given == 1:
+            return hardware.model_copy(update={"top_k": hardware.top_k or given})
+        if hardware.top_k != given:
+            raise RequestError(
+                f"the model file puts out {given} classes, but hardware.top_k is {hardware.top_k}",
+                hint="leave hardware.top_k out",
+            )
+        return hardware
 
     def _input_code(self, data: Dataset) -> InputCode | None:
         from hwflow.dataflow.integers import InputCode
@@ -410,6 +433,19 @@ class Build:
         context.note("compiling the netlist's simulation")
         netlist = Simulator(folder, cache, optimise=False)
         return compare_netlist(Simulator(rtl, cache), netlist, codes, self.recipe.seed)
+
+
+def check_top_k(hardware: Hardware, classes: int) -> None:
+    """Fail before any training where more classes are wanted than there are.
+
+    Raises:
+        RequestError: says how many there are.
+    """
+    if hardware.top_k is not None and hardware.top_k > classes:
+        raise RequestError(
+            f"hardware.top_k is {hardware.top_k}, but the network has {classes} classes",
+            hint=f"set it to {classes} or less",
+        )
 
 
 def check_estimates(estimates: dict[str, dict[str, int]], board: Board) -> None:

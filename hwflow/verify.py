@@ -166,7 +166,8 @@ def _layers(
         )
         for name, tensor in quantizers.items()
     ]
-    return [*pairs, ("label", trace.logits.argmax(axis=1)[:, None], got[emulator.output])]
+    labels = got[emulator.output]
+    return [*pairs, ("label", trace.classes(labels.shape[1]), labels)]
 
 
 def _mismatches(layers: Sequence[tuple[str, Codes, Codes]]) -> int:

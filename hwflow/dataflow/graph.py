@@ -408,8 +408,8 @@ class HardwareGraph:
             PE=1,
         )
 
-    def label_select(self, tensor: str, bias: Integers | None, *, name: str) -> str:
-        """The index of the greatest number, biases (labels,) added first."""
+    def label_select(self, tensor: str, bias: Integers | None, count: int, *, name: str) -> str:
+        """The indices of the `count` greatest numbers, biases (labels,) added first."""
         inputs = [tensor]
         labels = math.prod(self.shapes[tensor])
         if bias is not None:
@@ -418,13 +418,13 @@ class HardwareGraph:
         return self.add(
             "LabelSelect",
             inputs,
-            (1, 1),
+            (1, count),
             datatype,
             name=name,
             output=OUTPUT,
             Labels=labels,
             PE=1,
-            K=1,
+            K=count,
             inputDataType=self.types[tensor].name,
             outputDataType=datatype.name,
             numInputVectors=[1],

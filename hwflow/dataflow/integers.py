@@ -3,7 +3,7 @@
 The input is a network of linear and convolutional layers, poolings, sums and concatenations,
 elementwise operations and quantizers; the output is made of FINN's hardware layers and computes on
 integer codes: products of integers, thresholds in place of everything between an accumulator and
-the next quantizer, and at the end the class of the greatest logit. Scales disappear: they are in
+the next quantizer, and at the end the classes of the greatest logits. Scales disappear: they are in
 the thresholds, which are exact.
 
 Taken are
@@ -41,7 +41,7 @@ from hwflow.dataflow.graph import (
     Shape,
 )
 from hwflow.dataflow.joins import addition, concatenation
-from hwflow.dataflow.logits import select_label
+from hwflow.dataflow.logits import select_labels
 from hwflow.dataflow.pools import average_pool, global_average, max_pool, reshaping, upsampling
 from hwflow.dataflow.products import convolution, linear
 from hwflow.dataflow.steps import quantizer
@@ -153,11 +153,11 @@ class _Builder:
             self.graph.types[INPUT] = DataType["BIPOLAR"]
             self.wires[name] = replace(self.wires[name], bipolar=True)
 
-    def build(self) -> ModelWrapper:
+    def build(self, top_k: int) -> ModelWrapper:
         """The integer graph, with qonnx datatypes on every tensor."""
         for node in self.todo:
             self.wires[node.output[0]] = self._translate(node)
-        select_label(self.graph, self._wire(self.reference.output))
+        select_labels(self.graph, self._wire(self.reference.output), top_k)
         return self.graph.model()
 
     def _wire(self, name: str) -> Wire:
@@ -207,7 +207,7 @@ class _Builder:
 
 
 def to_integers(
-    reference: Reference, code: InputCode | None
+    reference: Reference, code: InputCode | None, top_k: int = 1
 ) -> tuple[ModelWrapper, dict[str, str]]:
     """Translate a network to integers.
 
@@ -215,14 +215,15 @@ def to_integers(
         reference: the quantized network.
         code: what the integers at the input mean; None: they are the codes of the network's first
             quantizer, which the host computes.
+        top_k: classes that come out, that of the greatest logit first.
 
     Returns:
         The integer graph, of FINN's hardware layers (input `codes`, an image (1, H, W, C) or a
-        vector (1, F); output `label` (1, 1)), and for each activation quantizer's output in the
+        vector (1, F); output `label` (1, top_k)), and for each activation quantizer's output in the
         network the tensor of the integer graph that holds its codes.
 
     Raises:
         HwflowError: a layer can't be expressed in integers; names it, why, and the remedy.
     """
     builder = _Builder(reference, code)
-    return builder.build(), builder.steps
+    return builder.build(top_k), builder.steps

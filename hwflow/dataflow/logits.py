@@ -1,10 +1,11 @@
-"""The end of a classifier: the class of the greatest logit, chosen among integers.
+"""The end of a classifier: the classes of the greatest logits, chosen among integers.
 
 A logit is a scale times an integer accumulator, plus a bias. Accumulators can be compared instead:
 where scales differ between classes by whole factors, each is multiplied by its factor; of a bias
 that is no whole number of accumulator steps, the whole part is added, and what is left decides
 between classes that are then equal. That is written into bits below the accumulator's last: the
-place of the class when they are ordered by what is left. No order of logits changes by it.
+place of the class when they are ordered by what is left. No order of logits changes by it, and of
+equal logits the class of the lowest number comes first, as in `exchange.reference.Trace.classes`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,6 @@ from hwflow.errors import HwflowError
 from hwflow.exchange.reference import Float
 from hwflow.kernels.integer_types import integer_type
 
-# A fold of the last bias into accumulator units may be off by float32 rounding, not by more.
-BIAS_TOLERANCE = 1e-3
 # Float32 rounds the scales of classes apart by less than this.
 SAME_SLOPE = 1e-6
 # What float64 leaves of numbers that are equal.
@@ -63,13 +62,9 @@ def comparable(slope: Float, zero: Float) -> Keys:
     unit = float(np.median(slope / whole))
     shift = (zero - zero[0]) / unit
     nearest = np.rint(shift)
-    if np.all(np.abs(shift - nearest) <= BIAS_TOLERANCE * np.maximum(1, np.abs(nearest))):
-        places = np.zeros(len(shift), np.int64)
-        steps = nearest
-    else:
-        same = np.abs(shift - nearest) <= SAME_REST * np.maximum(1, np.abs(nearest))
-        steps = np.where(same, nearest, np.floor(shift))
-        places = _places(np.where(same, 0.0, shift - steps))
+    same = np.abs(shift - nearest) <= SAME_REST * np.maximum(1, np.abs(nearest))
+    steps = np.where(same, nearest, np.floor(shift))
+    places = _places(np.where(same, 0.0, shift - steps))
     below = int(places.max()).bit_length()
     biases = steps.astype(np.int64) * 2**below + places
     return Keys(whole.astype(np.int64) * 2**below, biases - biases.min())
@@ -83,20 +78,42 @@ def _places(rests: Float) -> Integers:
     return places
 
 
-def select_label(graph: HardwareGraph, wire: Wire) -> None:
-    """The class of the greatest logit, from integers.
+def reachable(biases: Integers, span: int) -> Integers:
+    """Smaller biases that order numbers as these do: one that is out of all others' reach is next
+    to it.
+
+    Args:
+        biases: (classes,) the least is 0.
+        span: that the numbers which they are added to differ by, at most.
+    """
+    order = np.argsort(biases, kind="stable")
+    gaps = np.minimum(np.diff(biases[order], prepend=0), span + 1)
+    closer = np.empty_like(biases)
+    closer[order] = np.cumsum(gaps)
+    return closer
+
+
+def select_labels(graph: HardwareGraph, wire: Wire, count: int) -> None:
+    """The classes of the greatest logits in order, from integers.
 
     Args:
         graph: ends with the layers that this adds.
         wire: the logits.
+        count: of classes.
 
     Raises:
-        HwflowError: the logits can't be compared as integers, for their scales differ.
+        HwflowError: the logits can't be compared as integers, for their scales differ, or there
+            are fewer than `count`.
     """
     if len(wire.shape) != 1 or wire.order is not None:
         raise HwflowError(
             f"the network ends with {wire.shape}, not with one number a class",
             hint="end with a linear layer, or with Flatten behind a global average",
+        )
+    if count > wire.shape[0]:
+        raise HwflowError(
+            f"the {count} greatest of {wire.shape[0]} logits are wanted",
+            hint=f"set hardware.top_k to {wire.shape[0]} or less",
         )
     wire = negated(graph, wire, falling(wire))
     zero = wire.reals(np.zeros_like(wire.low)[None])[0]
@@ -108,10 +125,11 @@ def select_label(graph: HardwareGraph, wire: Wire) -> None:
             hint="give every class a scale other than 0",
         )
     keys = comparable(slope, zero)
+    low, high = int((wire.low * keys.factors).min()), int((wire.high * keys.factors).max())
+    biases = reachable(keys.biases, high - low)
     tensor = wire.name
     if np.any(keys.factors != 1):
-        low, high = int((wire.low * keys.factors).min()), int((wire.high * keys.factors).max())
-        reach = max(-low, high) + int(keys.biases.max())
+        reach = max(-low, high) + int(biases.max())
         if reach >= 2**PARAMETER_BITS:
             raise HwflowError(
                 f"the last layer's logits take more than {PARAMETER_BITS} bits to be compared",
@@ -119,7 +137,7 @@ def select_label(graph: HardwareGraph, wire: Wire) -> None:
             )
         kind = integer_type(low, high)
         tensor = graph.by_channel("ElementwiseMul", tensor, keys.factors, kind, name="label_scale")
-    graph.label_select(tensor, keys.biases if keys.biases.any() else None, name="label")
+    graph.label_select(tensor, biases if biases.any() else None, count, name="label")
 
 
 def _check_affine(wire: Wire, zero: Float, slope: Float) -> None:

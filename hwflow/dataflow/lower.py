@@ -87,7 +87,7 @@ def lower(
         HwflowError: a layer can't be lowered or folded; names it, why and what to change.
     """
     prepare_finn()
-    model, quantizers = to_integers(Reference(network), code)
+    model, quantizers = to_integers(Reference(network), code, hardware.top_k or 1)
     if keep:
         keep("integers", model)
     for chapter, passes in hardware_passes():

@@ -119,8 +119,8 @@ def _thresholding(model: ModelWrapper, node: Any, inputs: list[Range]) -> Range:
 
 
 def _label(model: ModelWrapper, node: Any, inputs: list[Range]) -> Range:
-    labels = getCustomOp(node).get_nodeattr("Labels")
-    return np.zeros(1, np.int64), np.full(1, labels - 1)
+    labels, count = (getCustomOp(node).get_nodeattr(name) for name in ("Labels", "K"))
+    return np.zeros(count, np.int64), np.full(count, labels - 1)
 
 
 RANGES: dict[str, Callable[[ModelWrapper, Any, list[Range]], Range]] = {

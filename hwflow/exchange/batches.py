@@ -19,7 +19,7 @@ _BY_SAMPLE = frozenset(
     }
 )
 # Operations along one axis, and which that is if the node does not say.
-_ALONG = {"Concat": 0, "ArgMax": 0, "Softmax": -1, "LogSoftmax": -1}
+_ALONG = {"Concat": 0, "ArgMax": 0, "Softmax": -1, "LogSoftmax": -1, "TopK": -1}
 
 
 def fits_batches(model: onnx.ModelProto) -> bool:

@@ -6,9 +6,13 @@ import copy
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
+from onnx import numpy_helper
 from torch import nn
 
 from hwflow.costs.layers import example_input
@@ -16,6 +20,8 @@ from hwflow.errors import HwflowError
 
 OPSET = 13
 QONNX_DOMAIN = "qonnx.custom_op.general"
+# Bits of the integers that biases are in QCDQ.
+BIAS_BITS = 32
 QONNX_OPERATIONS = frozenset({"Quant", "BipolarQuant", "FloatQuant", "Trunc"})
 
 
@@ -114,10 +120,36 @@ def _to_qcdq(model: nn.Module, example: torch.Tensor, file: Path) -> str | None:
 
 
 def _inexpressible(model: onnx.ModelProto) -> str | None:
-    """Why QCDQ, whose numbers are 8-bit integers clipped to fewer, can't express a network."""
+    """Why QCDQ, whose numbers are 8-bit integers clipped to fewer, and 32-bit ones of biases, can't
+    express a network."""
+    values = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type == "BipolarQuant":
             return "QCDQ has no binary numbers (-1 and +1)"
         if node.op_type == "FloatQuant":
             return "QCDQ has no minifloats"
+        if node.op_type == "Trunc" and _mode(node) != "ROUND":
+            return "QCDQ rounds to the nearest where TruncAvgPool2d leaves low bits out"
+        if node.op_type == "Quant" and _overflows(*(values.get(name) for name in node.input)):
+            return (
+                "the bias of a layer whose input is always 0 (the quantizer's scale has died) is"
+                " more than QCDQ's 32-bit integers hold"
+            )
     return None
+
+
+def _mode(node: onnx.NodeProto) -> str:
+    """How a Trunc rounds."""
+    modes = (a.s.decode() for a in node.attribute if a.name == "rounding_mode")
+    return next(modes, "FLOOR").upper()
+
+
+def _overflows(
+    numbers: NDArray[Any] | None, scale: Any, zero: Any, bits: NDArray[Any] | None
+) -> bool:
+    """Whether constants have codes beyond 32-bit integers, which a quantizer clips to the greatest
+    of them: float32 has that as 2^31, and a cast makes it the least."""
+    if numbers is None or scale is None or bits is None or bits.item() < BIAS_BITS:
+        return False
+    with np.errstate(divide="ignore"):
+        return bool(np.any(np.abs(numbers / scale) >= 2.0 ** (BIAS_BITS - 1)))

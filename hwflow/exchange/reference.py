@@ -40,6 +40,9 @@ from hwflow.exchange.values import (
     rounding,
 )
 
+# Logits of a sample that differ by this share of the greatest are equal but for rounding.
+EQUAL = 2.0**-40
+
 
 @dataclass
 class Trace:
@@ -55,6 +58,19 @@ class Trace:
     logits: Float
     margin: Float
     codes: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+
+    def classes(self, count: int = 1) -> NDArray[np.int64]:
+        """The classes of the greatest logits in order, (N, count); of equal logits the class of the
+        lowest number first.
+
+        Logits are equal where only the rounding of float64 can have told them apart.
+        """
+        order = np.argsort(-self.logits, axis=1, kind="stable")
+        ranked = np.take_along_axis(self.logits, order, axis=1)
+        apart = EQUAL * np.abs(self.logits).max(axis=1, initial=0.0, keepdims=True)
+        falls = -np.diff(ranked, axis=1, prepend=ranked[:, :1]) > apart
+        ties = np.lexsort((order, np.cumsum(falls, axis=1)), axis=1)
+        return np.take_along_axis(order, ties, axis=1)[:, :count]
 
 
 class Reference:

@@ -28,6 +28,13 @@ class Hardware(Section):
         description="What multiplies: DSP blocks, LUTs, or what uses the board least (auto); for "
         "all layers, or `layer: choice` by patterns of their names.",
     )
+    top_k: int | None = Field(
+        None,
+        ge=1,
+        description="Classes that the accelerator puts out a frame, that of the greatest logit "
+        "first, of equal ones the lowest; default: as many as the TopK that ends a model file, "
+        "else 1.",
+    )
     synthesis: bool = Field(True, description="Synthesise each layer with Yosys (resources).")
 
     @model_validator(mode="after")

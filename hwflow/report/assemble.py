@@ -177,6 +177,7 @@ def _hardware(
         limiting_layer=limiting.name,
         input=_numbers(design.input, "code"),
         output=_numbers(design.output, "label"),
+        top_k=facts["dataflow"].get("top_k", 1),
         layers=[
             Layer(
                 name=node.name,

@@ -133,7 +133,7 @@ class ResourceTable(_Part):
 
 
 class Hardware(_Part):
-    """The accelerator, as measured in RTL simulation."""
+    """The accelerator, as measured in RTL simulation; `top_k` classes come out of it a frame."""
 
     clock_mhz: float
     cycles_per_frame: float | None = None
@@ -143,6 +143,7 @@ class Hardware(_Part):
     limiting_layer: str
     input: str
     output: str
+    top_k: int = 1
     layers: list[Layer]
     fifos: list[Fifo] = Field(default_factory=list)
     resources: ResourceTable
@@ -226,11 +227,13 @@ class Exchange(_Part):
 class Import(_Part):
     """A model file that was built, and how far it, in the form that hardware is made from, agrees
     with the file's own execution, by `tool`; `verified_on` says on what that and all later
-    comparisons are done, `head` what the file does behind its logits, which hardware does not."""
+    comparisons are done, `head` what the file does behind its logits, which hardware does not,
+    and `top_k` how many classes it puts out in order, if it puts out classes."""
 
     file: str
     format: str
     head: str | None
+    top_k: int | None = None
     input: str
     verified_on: str
     tool: str

@@ -129,6 +129,8 @@ def _verification(report: Report) -> Text:
     software = verification.software
     value = f"{software.metric:.2%}" if software.metric is not None else f"in {software.samples:,}"
     text.append(f"software {value}")
+    if report.hardware is not None and report.hardware.top_k > 1:
+        text.append(f" (the first of {report.hardware.top_k} classes)")
     for name in ("emulator", "rtl", "netlist"):
         execution = getattr(verification, name)
         if getattr(execution, "skipped", None):

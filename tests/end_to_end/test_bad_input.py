@@ -45,6 +45,7 @@ def write(folder, text, name="net.yaml"):
         ("name: mlp", "name: mpl", ["net.yaml:3", "did you mean 'mlp'"]),
         ("data: {name: digits}", "data: {name: mnist, root: nowhere}", ["mnist is not in"]),
         ("seed: 1", "seed: [1", ["this is not YAML"]),
+        ("verify: {", "hardware: {top_k: 11}\nverify: {", ["top_k is 11", "has 10 classes"]),
     ],
 )
 def test_a_wrong_recipe_is_refused(tmp_path, old, new, says):

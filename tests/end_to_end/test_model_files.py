@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from hwflow.errors import RequestError
+from hwflow.pipeline import Context
 from hwflow.run import prepare
 from tests.end_to_end.command import run
 from tests.model_files import File, saved
@@ -71,6 +73,52 @@ def test_a_model_file_builds_and_verifies_with_nothing_else_said(tmp_path):
     alone = run("verify", place, "--samples", "30", cwd=tmp_path)
     assert alone.code == 0, alone.err
     assert "rtl 0 mismatches in 30" in " ".join(alone.out.split())
+
+
+def test_a_file_that_ends_with_top_k_gives_its_classes_in_order(tmp_path):
+    file = File("N", 8)
+    x = file.add("MatMul", file.quant("input", 0.25, 3.0), file.weights(8, 6, bits=2))
+    x = file.add("Softmax", x, axis=1)
+    outputs = ["values", "classes"]
+    file.nodes.append(helper.make_node("TopK", [x, file.value(np.asarray([5]))], outputs))
+    model = file.model("classes", "N", 5)
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
+    saved(model, tmp_path)
+    inputs = np.random.default_rng(0).uniform(-1, 0.75, (40, 8))
+    np.savez(tmp_path / "in.npz", inputs=inputs, labels=np.arange(40) % 6)
+    build = ("build", "net.onnx", "--board", "pynq-z2", "--inputs", "in.npz")
+    build += ("--set", "hardware.synthesis=false")
+    found = run(*build, cwd=tmp_path)
+    assert found.code == 0, found.err
+    assert "(the first of 5 classes)" in " ".join(found.out.split())
+    place = tmp_path / "runs" / "net-pynq-z2"
+    report = json.loads((place / "report.json").read_text())
+    assert report["imported"]["head"] == "Softmax"
+    assert report["imported"]["top_k"] == report["hardware"]["top_k"] == 5
+    assert report["hardware"]["output"].startswith("5 unsigned 3-bit labels a frame")
+    verified = report["verification"]
+    for execution in ("software", "emulator", "rtl"):
+        assert verified[execution]["metric"] == verified["software"]["metric"] is not None
+    assert verified["emulator"]["mismatches"] == verified["rtl"]["mismatches"] == 0
+    assert verified["rtl"]["samples"] == 40
+    page = (place / "report.html").read_text()
+    assert "5 classes, that of the greatest logit first" in page
+    assert "Accuracy, first of 5 classes" in page
+
+
+@pytest.mark.parametrize(
+    ("wanted", "given", "found"),
+    [(None, None, 1), (None, 5, 5), (5, 5, 5), (3, None, 3), (3, 1, 3), (3, 5, None)],
+)
+def test_as_many_classes_come_out_as_the_file_or_the_recipe_says(tmp_path, wanted, given, found):
+    overrides = [] if wanted is None else [f"hardware.top_k={wanted}"]
+    build = prepare(str(network(tmp_path)), "pynq-z2", None, overrides)
+    context = Context({}, {"import": {"top_k": given}}, tmp_path, tmp_path, print)
+    if found is not None:
+        assert build._hardware(context).top_k == found
+        return
+    with pytest.raises(RequestError, match=r"puts out 5 classes, but hardware\.top_k is 3"):
+        build._hardware(context)
 
 
 def test_inputs_of_a_file_and_a_recipe_with_a_model(tmp_path):

@@ -55,6 +55,20 @@ def test_all_files_agree_with_the_trained_network(data, tmp_path, network, setti
     assert np.mean(wanted == got) > 0.97
 
 
+def test_a_bias_that_int32_does_not_hold_leaves_qcdq_out_with_its_reason(data, tmp_path):
+    model = trained(data, tmp_path, Mlp(name="mlp", widths=(16,)))
+    scales = [p for n, p in model.named_parameters() if n.endswith("scaling_impl.value")]
+    with torch.no_grad():
+        scales[-1].fill_(1e-10)  # As of an activation that is always 0.
+    exported = export(model, data.shape, tmp_path / "export")
+    assert exported.qcdq is None
+    assert "input is always 0" in exported.qcdq_skipped
+    assert "32-bit integers" in exported.qcdq_skipped
+    agreement = check_agreement(model, exported, data.floats(data.validation))
+    assert agreement.qcdq_max_abs is None
+    assert max(agreement.qonnx_max_abs, agreement.reference_max_abs) < 1e-4
+
+
 @pytest.mark.parametrize("file", ["qonnx", "qcdq"])
 def test_a_file_that_says_something_else_is_found(data, tmp_path, file):
     model = trained(data, tmp_path, Mlp(name="mlp", widths=(16,)))

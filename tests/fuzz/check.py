@@ -145,8 +145,8 @@ def compare_emulator(network: Network, hardware: Lowered, codes: np.ndarray) -> 
         (tensor, hardware_order(trace.codes[name], model.get_tensor_shape(tensor)), got[tensor])
         for name, tensor in hardware.quantizers.items()
     ]
-    label = trace.logits.argmax(axis=1)[:, None]
-    difference = first_difference([*pairs, ("label", label, got[emulator.output])])
+    labels = got[emulator.output]
+    difference = first_difference([*pairs, ("label", trace.classes(labels.shape[1]), labels)])
     if difference is not None:
         raise MismatchError(f"emulator and software differ: {difference}")
 

@@ -28,8 +28,8 @@ from hwflow.compress.quantize.tracing import (
     COMPUTE,
     PLACE,
     SEQUENCE,
+    is_average,
     is_concatenation,
-    is_global_average,
     is_join,
     is_max_pool,
     is_relu,
@@ -128,7 +128,7 @@ class _Pass:
             group = self.sharing.group(node)
             if group is not None and node in group.values:
                 self._insert_after(node, group.name, self._shared(group))
-            elif is_global_average(module):
+            elif is_average(module):
                 settings = self.policies.of_activation(place(node))
                 quantizer = signed_activation(settings, settings.pool_bits)
                 self._insert_after(node, f"{node.name}_quantizer", quantizer)
@@ -146,7 +146,7 @@ class _Pass:
             return True
         if is_join(node):
             return self._join(node)
-        if is_global_average(module):
+        if is_average(module):
             self._quantize_input(node)
             return False
         if isinstance(module, nn.Sigmoid | nn.Tanh):

@@ -18,25 +18,24 @@ from torch import fx, nn
 from hwflow.compress.quantize.graph import SUPPORTED
 from hwflow.compress.quantize.tracing import (
     ADAPTIVE_POOLS,
+    AVERAGE_POOLS,
     COMPUTE,
     CONVOLUTIONS,
     ELEMENTWISE,
     TRANSPOSED,
     called,
     is_concatenation,
-    is_global_average,
     is_join,
     is_max_pool,
     is_transparent,
     module_of,
     place,
     source,
+    why_not_averaged,
 )
-from hwflow.compress.quantize.windows import whole_images
 
 # Bits of an activation that FINN turns into thresholds.
 MOST_BITS = 8
-_AVERAGE_POOLS = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
 _TRUNC_POOLS = (qnn.TruncAvgPool2d, qnn.TruncAdaptiveAvgPool2d)
 _SPLITS = (nn.GELU, nn.LayerNorm, nn.GroupNorm, nn.SiLU)
 
@@ -65,24 +64,20 @@ class Violation:
         return f"{self.layer}{separator}{self.problem}"
 
 
-def violations(traced: fx.GraphModule, shape: tuple[int, ...] | None) -> list[Violation]:
+def violations(traced: fx.GraphModule) -> list[Violation]:
     """All that FINN does not take of a network, in order of execution.
 
     Args:
         traced: quantized network, as a graph.
-        shape: of one sample; None: not known.
     """
-    return list(_Lint(traced, shape).violations())
+    return list(_Lint(traced).violations())
 
 
 class _Lint:
     """Goes over a quantized graph and keeps track of what is quantized by which quantizer."""
 
-    def __init__(self, traced: fx.GraphModule, shape: tuple[int, ...] | None) -> None:
+    def __init__(self, traced: fx.GraphModule) -> None:
         self.traced = traced
-        self.whole: dict[str, bool] = {}
-        if shape is not None and any(isinstance(m, _TRUNC_POOLS) for m in traced.modules()):
-            self.whole = whole_images(traced, qnn.TruncAvgPool2d, shape)
         # The quantizer whose scale a value is in; None: real values.
         self.scale: dict[fx.Node, nn.Module | None] = {}
 
@@ -150,7 +145,7 @@ class _Lint:
             yield Violation(name, "is not quantized", f"use brevitas.nn.Quant{_kind(module)}")
         elif isinstance(module, _TRUNC_POOLS):
             yield from self._trunc_pool(name, node, module)
-        elif isinstance(module, (*_AVERAGE_POOLS, *ADAPTIVE_POOLS)):
+        elif isinstance(module, (*AVERAGE_POOLS, nn.AvgPool3d, *ADAPTIVE_POOLS)):
             yield from self._average_pool(name, node, module)
         elif is_max_pool(self.traced, node):
             if self.scale.get(source(node)) is None:
@@ -225,13 +220,20 @@ class _Lint:
             )
 
     def _average_pool(self, name: str, node: fx.Node, module: nn.Module) -> Iterator[Violation]:
-        if not is_global_average(module):
+        reason = why_not_averaged(module)
+        if reason is not None:
             yield Violation(
                 name,
-                f"{_kind(module)} of parts of an image",
-                "use AdaptiveAvgPool2d(1), or a max pool or a stride in its place",
+                f"{_kind(module)} {reason}",
+                "use AdaptiveAvgPool2d(1), or an AvgPool2d of equal windows",
             )
             return
+        if self.scale.get(source(node)) is None:
+            yield Violation(
+                name,
+                "an average of values that are not quantized",
+                "put a QuantReLU or a QuantIdentity before it",
+            )
         readers = list(node.users)
         while readers and all(is_transparent(self.traced, reader) for reader in readers):
             readers = [user for reader in readers for user in reader.users]
@@ -250,11 +252,11 @@ class _Lint:
                 "TruncAdaptiveAvgPool2d is not mapped",
                 "use AdaptiveAvgPool2d(1) and a QuantIdentity behind it",
             )
-        elif not self.whole.get(str(node.target), True):
+        elif why_not_averaged(module) is not None:
             yield Violation(
                 name,
-                "TruncAvgPool2d of parts of an image",
-                "let its kernel be the whole image, or use a max pool or a stride",
+                f"TruncAvgPool2d {why_not_averaged(module)}",
+                "let all its windows be whole, and their mean be divided by their size",
             )
         elif module.trunc_quant.rounding_mode.upper() != "FLOOR":
             yield Violation(
@@ -286,12 +288,6 @@ def _convolution(name: str, module: Any) -> Iterator[Violation]:
             name,
             f"a depthwise convolution of {module.in_channels} to {module.out_channels} channels",
             "let it keep the channels, and change them by a 1 x 1 convolution",
-        )
-    if module.bias is not None and module.bias_quant.is_quant_enabled:
-        yield Violation(
-            name,
-            "a convolution with a quantized bias",
-            "leave its bias real (bias_quant=None): it ends up in thresholds",
         )
     if module.padding_mode != "zeros":
         yield Violation(name, f"padding by {module.padding_mode}", "pad with zeros")

@@ -10,13 +10,12 @@ from hwflow.errors import RequestError
 from hwflow.recipe import Quantize
 
 
-def why_not_lowered(model: nn.Module, settings: Quantize, shape: tuple[int, ...]) -> str | None:
+def why_not_lowered(model: nn.Module, settings: Quantize) -> str | None:
     """Why a quantized network ends after its export; None if it goes on to hardware.
 
     Args:
         model: Brevitas network.
         settings: that it was quantized with.
-        shape: of one sample.
     """
     never = never_hardware(model)
     if never is not None:
@@ -25,7 +24,7 @@ def why_not_lowered(model: nn.Module, settings: Quantize, shape: tuple[int, ...]
         traced = model if isinstance(model, fx.GraphModule) else trace(model)
     except RequestError as error:
         return error.message
-    found = violations(traced, shape)
+    found = violations(traced)
     if found:
         return f"FINN does not take this network: {found[0].where}"
     if settings.target == "export":

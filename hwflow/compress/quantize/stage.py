@@ -69,7 +69,7 @@ class QuantizeStage:
         if settings.target == "hardware" and never_hardware(model) is None:
             traced = trace(quantized) if form == "own" else quantized
             assert isinstance(traced, fx.GraphModule)
-            _refuse([str(v) for v in violations(traced, shape)])
+            _refuse([str(v) for v in violations(traced)])
 
     def expected(self, model: nn.Module, settings: Quantize) -> nn.Module:
         """The network itself: no stage comes after."""

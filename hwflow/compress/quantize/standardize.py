@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from hwflow.compress.quantize.tracing import (
     ADAPTIVE_POOLS,
+    AVERAGE_POOLS,
     PLACE,
     is_max_pool,
     is_relu,
@@ -22,7 +23,6 @@ from hwflow.compress.quantize.tracing import (
 )
 from hwflow.compress.quantize.windows import covers, note_shapes
 
-_AVERAGE_POOLS = (nn.AvgPool1d, nn.AvgPool2d)
 # They would change what another branch still reads.
 _IN_PLACE = (operator.iadd, "add_")
 
@@ -127,14 +127,14 @@ def _whole_images(traced: fx.GraphModule, example: torch.Tensor) -> None:
     note_shapes(traced, example)
     for node in list(traced.graph.nodes):
         module = module_of(traced, node)
-        if not isinstance(module, (*_AVERAGE_POOLS, *ADAPTIVE_POOLS)):
+        if not isinstance(module, (*AVERAGE_POOLS, *ADAPTIVE_POOLS)):
             continue
         before, after = (tuple(n.meta["tensor_meta"].shape[2:]) for n in (source(node), node))
         if isinstance(module, ADAPTIVE_POOLS) and before == after:
             node.replace_all_uses_with(source(node))
             traced.graph.erase_node(node)
-        elif isinstance(module, _AVERAGE_POOLS) and covers(module, before):
-            kind = ADAPTIVE_POOLS[_AVERAGE_POOLS.index(type(module))]
+        elif isinstance(module, AVERAGE_POOLS) and covers(module, before):
+            kind = ADAPTIVE_POOLS[AVERAGE_POOLS.index(type(module))]
             _call(traced, node, kind(1))
 
 

@@ -26,6 +26,7 @@ QUANT_SEQUENCE = (QuantMultiheadAttention, QuantRNN, QuantLSTM)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 ELEMENTWISE = (*BATCH_NORMS, TensorNorm, Rescale)
 MAX_POOLS = (nn.MaxPool1d, nn.MaxPool2d)
+AVERAGE_POOLS = (nn.AvgPool1d, nn.AvgPool2d)
 ADAPTIVE_POOLS = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
 TRANSPARENT = (nn.Flatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity)
 RELUS = (nn.ReLU, nn.ReLU6)
@@ -158,6 +159,32 @@ def is_global_average(module: nn.Module | None) -> bool:
         return False
     size: Any = module.output_size
     return all(side == 1 for side in (size if isinstance(size, tuple) else (size,)))
+
+
+def why_not_averaged(module: nn.Module | None) -> str | None:
+    """Why lowering can't take an average pool, of which all windows must hold as many numbers; None
+    if it can."""
+    if is_global_average(module):
+        return None
+    if not isinstance(module, AVERAGE_POOLS):
+        return "of parts of an image whose sizes it chooses itself"
+    pool: Any = module
+    pads = pool.padding if isinstance(pool.padding, tuple) else (pool.padding,)
+    if pool.ceil_mode:
+        return "with ceil_mode"
+    if getattr(pool, "divisor_override", None) is not None:
+        return "with divisor_override"
+    if any(pads) and not pool.count_include_pad:
+        return "with padding that does not count"
+    return None
+
+
+def is_average(module: nn.Module | None) -> bool:
+    """Whether a layer is an average pool that lowering takes."""
+    kinds = (*AVERAGE_POOLS, *ADAPTIVE_POOLS)
+    # Brevitas's own pools quantize what they make.
+    own = isinstance(module, kinds) and not isinstance(module, QuantLayerMixin)
+    return own and why_not_averaged(module) is None
 
 
 def upwards(traced: fx.GraphModule, node: fx.Node) -> Iterator[fx.Node]:

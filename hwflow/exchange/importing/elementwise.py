@@ -161,8 +161,47 @@ def batch_norm(t: Translator, node: Node) -> Value:
 
 
 def head(t: Translator, node: Node) -> Value:
-    """Softmax, LogSoftmax or ArgMax behind the logits: cut off."""
+    """Softmax, LogSoftmax, ArgMax or TopK behind the logits: cut off."""
+    if node.kind == "TopK":
+        return _top_k(t, node)
+    if node.kind == "ArgMax":
+        return replace(_ranked(t, node), top_k=1)
     return Head(node.kind, t.tensor(node))
+
+
+def _ranked(t: Translator, node: Node) -> Head:
+    """What ArgMax or TopK ranks: logits, or what a Softmax makes of them."""
+    value = t.values.get(node.inputs[0])
+    if isinstance(value, Head) and value.top_k is None:
+        return value
+    return Head(None, t.tensor(node))
+
+
+def _top_k(t: Translator, node: Node) -> Head:
+    """TopK whose indices are the file's output."""
+    found = _ranked(t, node)
+    if node.proto.output[-1] != t.file.graph.output[0].name or len(node.proto.output) < 2:
+        raise node.refusal(
+            "the values of TopK are used, but hardware gives its indices only",
+            "let the indices be the file's only output",
+        )
+    if not node.attributes.get("largest", 1) or not node.attributes.get("sorted", 1):
+        raise node.refusal(
+            "TopK of the least numbers, or in no order, is not supported",
+            "use largest=1 and sorted=1",
+        )
+    rank = len(found.logits.file_shape)
+    axis = int(node.attributes.get("axis", -1)) % rank
+    labels = found.logits.file_shape[axis]
+    if labels != int(np.prod(found.logits.file_shape)):
+        raise node.refusal("TopK along another axis than the classes", "use the last axis")
+    if len(node.inputs) > 1 and node.inputs[1] not in t.constants:
+        raise node.refusal("the number of classes is computed", "use a constant k")
+    given = t.constants.integers(node.inputs[1]) if len(node.inputs) > 1 else ()
+    count = int(given[0] if given else node.attributes["k"])  # An attribute until opset 9.
+    if not 1 <= count <= labels:
+        raise node.refusal(f"TopK of {count} of {labels} classes", f"use a k of 1 to {labels}")
+    return replace(found, top_k=count)
 
 
 def shape(t: Translator, node: Node) -> Value:

@@ -27,6 +27,10 @@ from hwflow.exchange.importing.reading import QONNX_OPERATIONS, element_type, se
 from hwflow.exchange.reference import Reference
 
 Float = NDArray[np.floating]
+# What float32 makes of a logit may be off by this share of the greatest.
+SINGLE = 2.0**-20
+# Where a logit is this far below the greatest, its probability is less than float32's least.
+VANISHING = 87.0
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class Comparison:
     Attributes:
         tool: that ran the file.
         samples: how many were compared.
-        undecided: of them, how many lie so near to a rounding step that float32 runs differ.
+        undecided: of them, how many lie so near to a rounding step, or have logits so near to each
+            other where the file puts out classes, that float32 runs differ.
         max_abs: greatest difference of an output, undecided samples left out; for a file that
             gives classes, 0.
     """
@@ -113,14 +118,19 @@ def compare(
     own = run_file(model, path, np.transpose(inputs, normal.axes), batch)
     count = len(own)
     trace = Reference(normal.model).run(inputs[:count])
-    got, wanted = _headed(trace.logits, normal.head), own.reshape(count, -1).astype(np.float64)
-    if normal.head == "ArgMax":
-        wrong = wanted.reshape(-1) != got
-        apart = np.zeros(count)
-    else:
+    wanted = own.reshape(count, -1).astype(np.float64)
+    near = trace.margin < UNDECIDED
+    got: NDArray[Any]
+    if normal.top_k is None:
+        got = _headed(trace.logits, normal.head)
         wrong = differs(wanted, got, TOLERANCE * np.maximum(1.0, np.abs(wanted).max(axis=1)))
         apart = np.abs(wanted - got).max(axis=1)
-    undecided = wrong & (trace.margin < UNDECIDED)
+    else:
+        got = classes = trace.classes(normal.top_k)
+        wrong = np.any(wanted != classes, axis=1)
+        near |= _indistinct(trace.logits, wanted.astype(np.int64), classes, normal.head)
+        apart = np.zeros(count)
+    undecided = wrong & near
     bad = np.flatnonzero(wrong & ~undecided)
     if len(bad):
         sample = int(bad[0])
@@ -134,10 +144,21 @@ def compare(
     return Comparison(tool_of(model), count, int(undecided.sum()), greatest)
 
 
+def _indistinct(
+    logits: Float, wanted: NDArray[np.int64], got: NDArray[np.int64], head: str | None
+) -> NDArray[np.bool_]:
+    """(N,) whether wherever two rankings (N, k) differ, float32 can't tell the two logits apart:
+    they are as good as equal, or a Softmax makes 0 of both."""
+    first, second = (np.take_along_axis(logits, order, axis=1) for order in (wanted, got))
+    same = np.abs(first - second) <= SINGLE * np.abs(logits).max(axis=1, keepdims=True)
+    if head == "Softmax":
+        below = logits.max(axis=1, keepdims=True) - np.maximum(first, second)
+        same |= below > VANISHING
+    return np.all((wanted == got) | same, axis=1)
+
+
 def _headed(logits: Float, head: str | None) -> Float:
     """Logits as the file puts them out."""
-    if head == "ArgMax":
-        return logits.argmax(axis=1)
     if head == "Softmax":
         return softmax(logits, axis=1)
     return log_softmax(logits, axis=1) if head == "LogSoftmax" else logits

@@ -165,6 +165,7 @@ def import_into(
         "file": path.name,
         "format": imported.kind,
         "head": imported.normal.head,
+        "top_k": imported.normal.top_k,
         "input": imported.meaning,
         "verified_on": verified_on,
         "tool": comparison.tool,

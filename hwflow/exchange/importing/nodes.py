@@ -56,10 +56,24 @@ class Codes:
 
 @dataclass(frozen=True)
 class Head:
-    """What a file does behind its logits."""
+    """What a file does behind its logits.
 
-    kind: str
+    Attributes:
+        kind: Softmax or LogSoftmax; None: nothing that hardware leaves out.
+        logits: what that is done with.
+        top_k: classes that come out in order; None: numbers.
+    """
+
+    kind: str | None
     logits: Tensor
+    top_k: int | None = None
+
+    @property
+    def words(self) -> str:
+        """What it is, for messages."""
+        if self.top_k is None:
+            return str(self.kind)
+        return "TopK or ArgMax"
 
 
 Value = Tensor | Codes | Head

@@ -42,7 +42,8 @@ MOST_BITS = 8
 # Operations that make a network a quantized one.
 QUANTIZING = QONNX_OPERATIONS | {"QuantizeLinear", "DequantizeLinear"}
 # Operations behind the logits that leave their order as it is, or name the greatest.
-HEADS = frozenset({"Softmax", "LogSoftmax", "ArgMax"})
+HEADS = frozenset({"Softmax", "LogSoftmax", "ArgMax", "TopK"})
+SEVERAL_OUTPUTS = frozenset({"Dropout", "BatchNormalization", "TopK"})
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,10 @@ class Normal:
     Attributes:
         model: of one frame, channels first, to (1, classes).
         axes: the file's input is the model's input, (N, ...), transposed so.
-        head: what the file does behind the logits, in `HEADS`; None: nothing.
+        head: what the file does behind the logits and hardware does not, Softmax or LogSoftmax;
+            None: nothing.
+        top_k: classes that the file puts out, that of the greatest logit first; None: it puts out
+            numbers.
         reach: real range of the input beyond which its first quantizer does not tell values
             apart; None where the input's grid was given.
     """
@@ -70,6 +74,7 @@ class Normal:
     model: onnx.ModelProto
     axes: tuple[int, ...]
     head: str | None
+    top_k: int | None
     reach: tuple[float, float] | None
 
 
@@ -120,7 +125,8 @@ class Translator:
                     f"{node.kind} of activations is not supported",
                     f"supported are {', '.join(sorted(OPERATIONS))}",
                 )
-            self.values[node.proto.output[0]] = OPERATIONS[node.kind](self, node)
+            made = node.proto.output[-1 if node.kind == "TopK" else 0]
+            self.values[made] = OPERATIONS[node.kind](self, node)
         return self._finished()
 
     def _check_known(
@@ -148,10 +154,8 @@ class Translator:
                 raise node.refusal(
                     f"nothing makes its operand {name} before it", "export the model again"
                 )
-        if len([name for name in node.proto.output if name]) > 1 and node.kind not in {
-            "Dropout",
-            "BatchNormalization",
-        }:
+        outputs = [name for name in node.proto.output if name]
+        if len(outputs) > 1 and node.kind not in SEVERAL_OUTPUTS:
             raise node.refusal(
                 f"{node.kind} with several outputs is not supported",
                 "export a chain of layers with sums and concatenations",
@@ -177,8 +181,8 @@ class Translator:
             )
         if isinstance(value, Head):
             raise node.refusal(
-                f"{node.kind} behind {value.kind} is not supported",
-                f"end the network with {value.kind}, or with its logits",
+                f"{node.kind} behind {value.words} is not supported",
+                f"end the network with {value.words}, or with its logits",
             )
         raise node.refusal(
             f"{node.kind} of a constant and an activation in this order is not supported",
@@ -369,13 +373,13 @@ class Translator:
     def _finished(self) -> Normal:
         name = self.file.graph.output[0].name
         found = self.values.get(name)
-        head = found.kind if isinstance(found, Head) else None
-        logits = found.logits if isinstance(found, Head) else found
-        if not isinstance(logits, Tensor) or any(logits.pads):
+        head = Head(None, found) if isinstance(found, Tensor) else found
+        if not isinstance(head, Head) or any(head.logits.pads):
             raise RequestError(
                 f"the output {name} does not depend on the input, or is of integers",
                 hint="export a classifier whose output is its logits",
             )
+        logits = head.logits
         classes = logits.shape[1] if len(logits.shape) > 1 else 0
         if int(np.prod(logits.shape)) != classes or logits.order is not None:
             raise RequestError(
@@ -392,4 +396,4 @@ class Translator:
             made = self.graph.add("Flatten", [made], (1, classes), name="logits", axis=1)
         if not self.graph.nodes:
             raise RequestError("the model holds no layers", hint="export a trained network")
-        return Normal(self.graph.model(made), self.axes, head, self.reach)
+        return Normal(self.graph.model(made), self.axes, head.kind, head.top_k, self.reach)

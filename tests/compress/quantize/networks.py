@@ -154,7 +154,22 @@ def factors():
     )
 
 
+def averages():
+    """Average pools of parts of an image, one with padding that counts."""
+    return nn.Sequential(
+        *unit(1, 8),
+        nn.AvgPool2d(2),
+        *unit(8, 8),
+        nn.AvgPool2d(3, 2, 1),
+        nn.Conv2d(8, 8, 1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(32, 10),
+    )
+
+
 TAKEN = {
+    "averages": averages,
     "chain": chain,
     "chain_1d": chain_1d,
     "residual": Residual,

@@ -109,7 +109,7 @@ def test_they_train_are_kept_and_both_files_agree(data, tmp_path, name, epochs):
     assert agreement.undecided < agreement.samples
     assert max(agreement.qonnx_max_abs, agreement.qcdq_max_abs) < 1e-4
 
-    why = why_not_lowered(outcome.model, settings, data.shape)
+    why = why_not_lowered(outcome.model, settings)
     assert "which FINN does not take" in why
 
 

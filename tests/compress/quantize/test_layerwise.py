@@ -56,7 +56,7 @@ def test_a_transformer_trains_reloads_and_exports(data, tmp_path):
     agreement = check_agreement(model, exported, data.floats(data.validation), hardware=False)
     assert max(agreement.qonnx_max_abs, agreement.qcdq_max_abs) < 1e-4
     assert agreement.reference_max_abs is None
-    assert why_not_lowered(model, settings, SHAPE)
+    assert why_not_lowered(model, settings)
 
 
 class Attending(nn.Module):
