@@ -24,6 +24,7 @@ from hwflow.report.schema import (
     Execution,
     Fifo,
     Hardware,
+    Host,
     Import,
     Kept,
     Layer,
@@ -80,6 +81,7 @@ def assemble(
         ended=next((found[ENDS] for found in facts.values() if found.get(ENDS)), None),
         imported=Import(**facts["import"]) if "import" in facts else None,
         exchange=_exchange(facts["export"]) if "export" in facts else None,
+        host=_host(facts.get("dataflow", {}).get("host")),
         hardware=_hardware(recipe, board, facts, design) if design is not None else None,
         verification=_verification(facts) if "sim" in facts else None,
         bitstream=Bitstream(skipped=why_skipped(board)) if design is not None else None,
@@ -107,6 +109,10 @@ def _inputs(recipe: Recipe) -> str:
 
 def _exchange(facts: Mapping[str, Any]) -> Exchange:
     return Exchange(**{name: value for name, value in facts.items() if name != ENDS})
+
+
+def _host(facts: Mapping[str, Any] | None) -> Host | None:
+    return None if facts is None else Host(**facts)
 
 
 def _stages(recipe: Recipe, board: Board, records: Mapping[str, StepRecord]) -> list[Stage]:
@@ -176,7 +182,7 @@ def _hardware(
         bound_cycles_per_frame=design.bound_cycles,
         limiting_layer=limiting.name,
         input=_numbers(design.input, "code"),
-        output=_numbers(design.output, "label"),
+        output=_numbers(design.output, "integer" if _has_tail(facts) else "label"),
         layers=[
             Layer(
                 name=node.name,
@@ -207,6 +213,10 @@ def _hardware(
             tool=synth["tool"] if synth else None,
         ),
     )
+
+
+def _has_tail(facts: Mapping[str, dict[str, Any]]) -> bool:
+    return bool((facts["dataflow"].get("host") or {}).get("tail"))
 
 
 def _sum(parts: Any) -> Resources:
