@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import onnx
 
@@ -10,6 +10,8 @@ from hwflow.bottlenecks import INPUT, Order
 
 # Operations of weights; a product is one whose weights come from a quantizer.
 PRODUCTS = frozenset({"Conv", "MatMul", "Gemm"})
+# Quantizers whose codes can be the accelerator's input.
+BORDERS = frozenset({"Quant", "BipolarQuant"})
 QUANTIZING = frozenset(
     {"Quant", "IntQuant", "BipolarQuant", "FloatQuant", "Trunc", "DequantizeLinear"}
 )
@@ -20,6 +22,7 @@ class Activations:
 
     Args:
         model: its nodes are in order of computation.
+        quantized: initializers that are known to be integers times a scale.
 
     Attributes:
         constants: names of the tensors that do not depend on the input.
@@ -27,8 +30,9 @@ class Activations:
         order: how they depend on each other.
     """
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, quantized: Iterable[str] = ()) -> None:
         self.model = model
+        self.quantized = frozenset(quantized)
         graph = model.graph
         self.makers = {name: node for node in graph.node for name in node.output if name}
         self.constants = {"", *(tensor.name for tensor in graph.initializer)}
@@ -38,7 +42,7 @@ class Activations:
         self.nodes = self._needed()
         number = {name: i for i, node in enumerate(self.nodes) for name in node.output if name}
         number[graph.input[0].name] = INPUT
-        reads = tuple(tuple(number[name] for name in self.activations(node)) for node in self.nodes)
+        reads = tuple(tuple(number.get(name, INPUT) for name in self.activations(node)) for node in self.nodes)
         products = frozenset(i for i, node in enumerate(self.nodes) if self.is_product(node))
         self.order = Order(reads, products)
 
@@ -49,6 +53,11 @@ class Activations:
     def number(self, tensor: str) -> int:
         """The number of the operation that makes a tensor."""
         return next(i for i, node in enumerate(self.nodes) if tensor in node.output)
+
+    def find(self, node: onnx.NodeProto) -> int | None:
+        """The number of an operation; None where the output does not depend on it."""
+        found = (i for i, other in enumerate(self.nodes) if node.output[0] in other.output)
+        return next(found, None)
 
     def is_product(self, node: onnx.NodeProto) -> bool:
         """Whether a node multiplies by quantized weights."""
@@ -67,12 +76,12 @@ class Activations:
         return found[::-1]
 
     def _from_quantizer(self, name: str) -> bool:
-        node = self.makers.get(name)
-        while node is not None:
+        while name in self.makers:
+            node = self.makers[name]
             if node.op_type in QUANTIZING:
                 return True
-            node = self.makers.get(node.input[0]) if node.input else None
-        return False
+            name = node.input[0] if node.input else ""
+        return name in self.quantized
 
     def _needed(self) -> list[onnx.NodeProto]:
         return list(self._backwards())[::-1]

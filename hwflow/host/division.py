@@ -27,14 +27,12 @@ from hwflow.dataflow.integers import (
     to_output_integers,
 )
 from hwflow.errors import HwflowError
-from hwflow.exchange.activations import Activations
+from hwflow.exchange.activations import BORDERS, Activations
 from hwflow.exchange.reference import OPERATIONS, Reference
 from hwflow.host.files import head_file, tail_file
 
 NETWORK, FOLDER = "network.onnx", "host"
 HEAD, TAIL, OUTPUT = "head.onnx", "tail.onnx", "output.npz"
-# Quantizers whose codes can be the accelerator's input.
-BORDERS = frozenset({"Quant", "BipolarQuant"})
 
 
 @dataclass(frozen=True)

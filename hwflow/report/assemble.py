@@ -11,6 +11,7 @@ import hwflow
 from hwflow.bitstream import why_skipped
 from hwflow.board import Board
 from hwflow.costs import LayerShape, Target, recipe_target, total_estimate
+from hwflow.costs.layers import FLOAT_BITS
 from hwflow.kernels import KERNELS
 from hwflow.pipeline import ENDS
 from hwflow.recipe import Prune, Recipe
@@ -148,7 +149,10 @@ def _kept(settings: Optimization, facts: Mapping[str, Any]) -> Kept | None:
 
 
 def _stage_estimate(layers: list[dict[str, Any]], target: Target) -> StageEstimate:
-    return StageEstimate(**asdict(total_estimate([LayerShape(**x) for x in layers], target)))
+    shapes = [LayerShape(**layer) for layer in layers]
+    # Of a quantized network, float layers are the host's.
+    quantized = [shape for shape in shapes if shape.weight_bits < FLOAT_BITS]
+    return StageEstimate(**asdict(total_estimate(quantized or shapes, target)))
 
 
 def _seeds(stage: str, records: Mapping[str, StepRecord]) -> Seeds | None:

@@ -18,13 +18,14 @@ from hwflow.exchange.agreement import (
     UNDECIDED,
     affordable,
     differs,
+    reference_run,
     run_qcdq,
     run_qonnx,
+    run_traced,
 )
 from hwflow.exchange.batches import batched, fits_batches
 from hwflow.exchange.importing.normal import Normal
 from hwflow.exchange.importing.reading import QONNX_OPERATIONS, element_type, set_batch
-from hwflow.exchange.reference import Reference
 
 Float = NDArray[np.floating]
 
@@ -96,7 +97,8 @@ def run_file(
 def compare(
     model: onnx.ModelProto, path: Path, normal: Normal, inputs: NDArray[Any], batch: int | None
 ) -> Comparison:
-    """Hold the normal form, run by the float64 reference, against the file's own execution.
+    """Hold the normal form, run by the float64 reference, or, where that does not know all of it,
+    by qonnx, against the file's own execution.
 
     Outputs may differ by `agreement.TOLERANCE` times the greatest of the sample, or 1.
 
@@ -112,15 +114,22 @@ def compare(
     """
     own = run_file(model, path, np.transpose(inputs, normal.axes), batch)
     count = len(own)
-    trace = Reference(normal.model).run(inputs[:count])
-    got, wanted = _headed(trace.logits, normal.head), own.reshape(count, -1).astype(np.float64)
+    trace = reference_run(normal.model, inputs[:count])
+    logits: Float
+    if trace is None:  # The host runs a part of it.
+        logits, margin = run_traced(normal.model, inputs[:count])
+        count = len(logits)
+    else:
+        logits, margin = trace.logits, trace.margin
+    own = own[:count]
+    got, wanted = _headed(logits, normal.head), own.reshape(count, -1).astype(np.float64)
     if normal.head == "ArgMax":
         wrong = wanted.reshape(-1) != got
         apart = np.zeros(count)
     else:
         wrong = differs(wanted, got, TOLERANCE * np.maximum(1.0, np.abs(wanted).max(axis=1)))
         apart = np.abs(wanted - got).max(axis=1)
-    undecided = wrong & (trace.margin < UNDECIDED)
+    undecided = wrong & (margin < UNDECIDED)
     bad = np.flatnonzero(wrong & ~undecided)
     if len(bad):
         sample = int(bad[0])

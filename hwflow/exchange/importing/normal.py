@@ -9,7 +9,9 @@ The file is walked node by node. What does not depend on the input becomes a con
   explicit padding; the weights are a parameter behind a quantizer of one scale, or one an output;
 - tensors are channels first. Transpositions of a file that has channels last are not made: it is
   remembered how the file's axes lie, and parameters are transposed instead;
-- the head that turns logits into probabilities or a class is cut off and remembered.
+- the head that turns logits into probabilities or a class is cut off and remembered;
+- what hardware does not take before the first quantized layer, or behind the last, is kept as it is
+  (`kept`): the host runs it.
 """
 
 from __future__ import annotations
@@ -22,9 +24,12 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from hwflow.bottlenecks import Place
 from hwflow.errors import RequestError
+from hwflow.exchange.activations import BORDERS, Activations
 from hwflow.exchange.importing.constants import Constants, narrowest
 from hwflow.exchange.importing.graph import Affine, Graph, Tensor, inverse
+from hwflow.exchange.importing.kept import keep
 from hwflow.exchange.importing.nodes import (
     Codes,
     Head,
@@ -89,6 +94,10 @@ class Translator:
         self.grid = grid
         self.reach: tuple[float, float] | None = None
         self.constants = Constants(model, opset(model))
+        self.heads: dict[str, Node] = {}
+        self.kept: dict[str, RequestError] = {}  # what is kept, and why
+        quantized = [n for n, v in self.constants.values.items() if isinstance(v, Quantized)]
+        self.activations = Activations(model, quantized)
         name = model.graph.input[0].name
         axes = input_axes(model, len(sample) + 1)
         shape = (1, *(sample[axis - 1] for axis in inverse(axes)[1:]))
@@ -115,13 +124,45 @@ class Translator:
                 self.constants.evaluate(node.proto, node.attributes)
                 continue
             self._check_operands(node)
-            if node.kind not in OPERATIONS:
-                raise node.refusal(
-                    f"{node.kind} of activations is not supported",
-                    f"supported are {', '.join(sorted(OPERATIONS))}",
-                )
-            self.values[node.proto.output[0]] = OPERATIONS[node.kind](self, node)
+            self.values[node.proto.output[0]] = self._value(node, OPERATIONS)
         return self._finished()
+
+    def _value(
+        self, node: Node, operations: dict[str, Callable[[Translator, Node], Value]]
+    ) -> Value:
+        """One operation, in normal form where that has it, else as the file has it.
+
+        Raises:
+            RequestError: neither will do.
+        """
+        before = self.graph.state()
+        try:
+            return self._translated(node, operations)
+        except RequestError as error:
+            number = self.activations.find(node.proto)
+            order = self.activations.order
+            if number is None or order.place(number) not in (Place.BEFORE, Place.BEHIND):
+                raise
+            self.graph.restore(before)
+            made = keep(self, node, error)
+            self.kept[made.name] = error
+            return made
+
+    def _translated(
+        self, node: Node, operations: dict[str, Callable[[Translator, Node], Value]]
+    ) -> Value:
+        if node.kind not in operations:
+            raise node.refusal(
+                f"{node.kind} of activations is not supported",
+                f"supported are {', '.join(sorted(operations))}",
+            )
+        values = [self.values.get(name) for name in node.inputs]
+        if any(isinstance(v, Tensor) and v.name in self.graph.elements for v in values):
+            raise node.refusal(f"{node.kind} of integers is not supported", "use real values")
+        made = operations[node.kind](self, node)
+        if isinstance(made, Head):
+            self.heads[node.proto.output[0]] = node
+        return made
 
     def _check_known(
         self, nodes: list[Node], operations: dict[str, Callable[[Translator, Node], Value]]
@@ -392,4 +433,23 @@ class Translator:
             made = self.graph.add("Flatten", [made], (1, classes), name="logits", axis=1)
         if not self.graph.nodes:
             raise RequestError("the model holds no layers", hint="export a trained network")
-        return Normal(self.graph.model(made), self.axes, head, self.reach)
+        model = self.graph.model(made)
+        self._check_kept(model)
+        return Normal(model, self.axes, head, self.reach)
+
+    def _check_kept(self, model: onnx.ModelProto) -> None:
+        """Refuse what is kept where the network can't be divided between it and the quantized
+        layers.
+
+        Raises:
+            RequestError: why hardware does not take the first such operation.
+        """
+        network = Activations(model)
+        order, nodes = network.order, network.nodes
+        kept = [n for n, node in enumerate(nodes) if node.output[0] in self.kept]
+        quantizers = {n for n, node in enumerate(nodes) if node.op_type in BORDERS} - set(kept)
+        for number in kept:
+            before = order.place(number) is Place.BEFORE
+            border = order.begin(number, quantizers) if before else order.end(number)
+            if border is None:
+                raise self.kept[nodes[number].output[0]]
