@@ -42,7 +42,9 @@ class Activations:
         self.nodes = self._needed()
         number = {name: i for i, node in enumerate(self.nodes) for name in node.output if name}
         number[graph.input[0].name] = INPUT
-        reads = tuple(tuple(number.get(name, INPUT) for name in self.activations(node)) for node in self.nodes)
+        reads = tuple(
+            tuple(number.get(name, INPUT) for name in self.activations(node)) for node in self.nodes
+        )
         products = frozenset(i for i, node in enumerate(self.nodes) if self.is_product(node))
         self.order = Order(reads, products)
 
