@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from hwflow.compress.quantize.values import plain
 from hwflow.errors import HwflowError
 from hwflow.exchange.activations import Activations
 from hwflow.exchange.batches import batched, fits_batches
@@ -68,7 +69,7 @@ def check_agreement(model: nn.Module, exported: Exported, inputs: NDArray[np.flo
     batches = all(fits_batches(file) for file in files)
     inputs = inputs if batches else inputs[: affordable(files)]
     with torch.inference_mode():
-        wanted = model.eval()(torch.from_numpy(inputs)).numpy()
+        wanted = plain(model.eval()(torch.from_numpy(inputs))).numpy()
     results: dict[str, NDArray[Any]] = {}
     trace = None if exported.qonnx is None else reference_run(onnx.load(exported.qonnx), inputs)
     if trace is not None:
