@@ -97,7 +97,7 @@ class Build:
                     self._export,
                     settings=[origin(self), self._quantization().target],
                     after=tuple(recipe.stage_names),
-                    rooms=("exchange", "compress", "costs", "networks", "data"),
+                    rooms=("exchange", "bottlenecks", "compress", "costs", "networks", "data"),
                     distributions=("brevitas", "qonnx", "onnx", "onnxruntime", "torch"),
                 )
             )
@@ -115,7 +115,7 @@ class Build:
                 data_settings(self),
                 [content_hash(file) for file in self._model_files(model)],
             ],
-            rooms=("exchange", "data"),
+            rooms=("exchange", "bottlenecks", "data"),
             distributions=("qonnx", "onnx", "onnxruntime", "torch"),
         )
 

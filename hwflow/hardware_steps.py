@@ -49,7 +49,7 @@ def hardware_steps(build: Build) -> list[Step]:
             do.dataflow,
             settings=[hardware, board, _folding(build), data_settings(build)],
             after=(build.source,),
-            rooms=("host", "dataflow", "costs", "kernels", *REFERENCE, "data"),
+            rooms=("host", "bottlenecks", "dataflow", "costs", "kernels", *REFERENCE, "data"),
             distributions=(*LOWERING, "onnxruntime"),
         ),
         Step(

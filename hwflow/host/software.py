@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hwflow.data import Dataset, Split
 from hwflow.dataflow.outputs import OutputCode
+from hwflow.errors import RequestError
 from hwflow.exchange.reference import Reference, Trace, real
 from hwflow.host.division import FOLDER, HEAD, NETWORK, OUTPUT, TAIL
 
@@ -74,9 +75,14 @@ class Software:
 
     Args:
         folder: that `Division.save` wrote to.
+
+    Raises:
+        RequestError: an older version of hwflow wrote it, which left no such files.
     """
 
     def __init__(self, folder: Path) -> None:
+        if not (folder / NETWORK).exists():
+            raise RequestError(f"{folder} holds no {NETWORK}", hint="build it again")
         self.network = Reference(folder / NETWORK)
         head, tail = folder / FOLDER / HEAD, folder / FOLDER / TAIL
         self.head = HostFile(head) if head.exists() else None

@@ -1,4 +1,4 @@
-"""The graph in normal form as it grows, and what is known of each of its tensors."""
+"""The graph in normal form as it grows, what is known of each of its tensors, and the result."""
 
 from __future__ import annotations
 
@@ -15,6 +15,34 @@ from hwflow.exchange.importing.reading import QONNX_DOMAIN, QONNX_OPERATIONS
 
 OPSET = 13
 Order = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class InputGrid:
+    """The input's integers: real value = scale * code + offset."""
+
+    scale: float
+    offset: float
+    minimum: int
+    maximum: int
+
+
+@dataclass(frozen=True)
+class Normal:
+    """A file in normal form.
+
+    Attributes:
+        model: of one frame, channels first, to (1, classes).
+        axes: the file's input is the model's input, (N, ...), transposed so.
+        head: what the file does behind the logits, in `normal.HEADS`; None: nothing.
+        reach: real range of the input beyond which its first quantizer does not tell values
+            apart; None where the input's grid was given.
+    """
+
+    model: onnx.ModelProto
+    axes: tuple[int, ...]
+    head: str | None
+    reach: tuple[float, float] | None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import AttributeProto, TensorProto, helper
 
+from hwflow.bottlenecks import Place
 from hwflow.errors import RequestError
+from hwflow.exchange.activations import BORDERS, Activations
 from hwflow.exchange.importing.graph import OPSET, Tensor
 from hwflow.exchange.importing.nodes import Codes, Head, Node
 from hwflow.exchange.importing.reading import QONNX_DOMAIN, opset
@@ -22,6 +25,33 @@ from hwflow.exchange.values import Quantized
 
 if TYPE_CHECKING:
     from hwflow.exchange.importing.normal import Translator
+
+
+def may_be_kept(network: Activations, node: Node) -> bool:
+    """Whether an operation of a file lies before its first quantized layer or behind its last."""
+    number = network.find(node.proto)
+    return number is not None and network.order.place(number) in (Place.BEFORE, Place.BEHIND)
+
+
+def check_kept(model: onnx.ModelProto, kept: Mapping[str, RequestError]) -> None:
+    """Refuse what is kept where the network can't be divided between it and the quantized layers.
+
+    Args:
+        model: the normal form.
+        kept: outputs of what is kept, and why hardware does not take it.
+
+    Raises:
+        RequestError: the reason of the first such operation.
+    """
+    network = Activations(model)
+    order, nodes = network.order, network.nodes
+    numbers = [n for n, node in enumerate(nodes) if node.output[0] in kept]
+    quantizers = {n for n, node in enumerate(nodes) if node.op_type in BORDERS} - set(numbers)
+    for number in numbers:
+        before = order.place(number) is Place.BEFORE
+        border = order.begin(number, quantizers) if before else order.end(number)
+        if border is None:
+            raise kept[nodes[number].output[0]]
 
 
 def keep(t: Translator, node: Node, error: RequestError) -> Tensor:

@@ -17,19 +17,18 @@ The file is walked node by node. What does not depend on the input becomes a con
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from hwflow.bottlenecks import Place
 from hwflow.errors import RequestError
-from hwflow.exchange.activations import BORDERS, Activations
+from hwflow.exchange.activations import Activations
 from hwflow.exchange.importing.constants import Constants, narrowest
-from hwflow.exchange.importing.graph import Affine, Graph, Tensor, inverse
-from hwflow.exchange.importing.kept import keep
+from hwflow.exchange.importing.graph import Affine, Graph, InputGrid, Normal, Tensor, inverse
+from hwflow.exchange.importing.kept import check_kept, keep, may_be_kept
 from hwflow.exchange.importing.nodes import (
     Codes,
     Head,
@@ -48,34 +47,7 @@ MOST_BITS = 8
 QUANTIZING = QONNX_OPERATIONS | {"QuantizeLinear", "DequantizeLinear"}
 # Operations behind the logits that leave their order as it is, or name the greatest.
 HEADS = frozenset({"Softmax", "LogSoftmax", "ArgMax"})
-
-
-@dataclass(frozen=True)
-class InputGrid:
-    """The input's integers: real value = scale * code + offset."""
-
-    scale: float
-    offset: float
-    minimum: int
-    maximum: int
-
-
-@dataclass(frozen=True)
-class Normal:
-    """A file in normal form.
-
-    Attributes:
-        model: of one frame, channels first, to (1, classes).
-        axes: the file's input is the model's input, (N, ...), transposed so.
-        head: what the file does behind the logits, in `HEADS`; None: nothing.
-        reach: real range of the input beyond which its first quantizer does not tell values
-            apart; None where the input's grid was given.
-    """
-
-    model: onnx.ModelProto
-    axes: tuple[int, ...]
-    head: str | None
-    reach: tuple[float, float] | None
+__all__ = ["HEADS", "InputGrid", "Normal", "Translator"]
 
 
 class Translator:
@@ -139,9 +111,7 @@ class Translator:
         try:
             return self._translated(node, operations)
         except RequestError as error:
-            number = self.activations.find(node.proto)
-            order = self.activations.order
-            if number is None or order.place(number) not in (Place.BEFORE, Place.BEHIND):
+            if not may_be_kept(self.activations, node):
                 raise
             self.graph.restore(before)
             made = keep(self, node, error)
@@ -434,22 +404,5 @@ class Translator:
         if not self.graph.nodes:
             raise RequestError("the model holds no layers", hint="export a trained network")
         model = self.graph.model(made)
-        self._check_kept(model)
+        check_kept(model, self.kept)
         return Normal(model, self.axes, head, self.reach)
-
-    def _check_kept(self, model: onnx.ModelProto) -> None:
-        """Refuse what is kept where the network can't be divided between it and the quantized
-        layers.
-
-        Raises:
-            RequestError: why hardware does not take the first such operation.
-        """
-        network = Activations(model)
-        order, nodes = network.order, network.nodes
-        kept = [n for n, node in enumerate(nodes) if node.output[0] in self.kept]
-        quantizers = {n for n, node in enumerate(nodes) if node.op_type in BORDERS} - set(kept)
-        for number in kept:
-            before = order.place(number) is Place.BEFORE
-            border = order.begin(number, quantizers) if before else order.end(number)
-            if border is None:
-                raise self.kept[nodes[number].output[0]]
