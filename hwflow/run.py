@@ -231,20 +231,21 @@ def _verify(
     waveform: Waveform | None,
     note: Callable[[str], None],
 ) -> dict[str, Any]:
+    from hwflow.host import Software
     from hwflow.simulate import Simulator
     from hwflow.verify import record, verify
 
-    rtl, export = build.run_dir / "rtl", build.run_dir / build.source
+    rtl, software = build.run_dir / "rtl", Software(build.run_dir / "dataflow")
     cache = build.run_dir / OWN / "cache" / "simulate"
     settings, data = build.recipe.verify, build.data()
     if samples is not None:
         settings = settings.model_copy(update={"rtl_frames": samples})
     if waveform is not None:
         note("recording the waveform")
-        record(Simulator(rtl, cache, trace=True), data, export, rtl, waveform)
+        record(Simulator(rtl, cache, trace=True), data, software, rtl, waveform)
     return verify(
         data,
-        export=export,
+        software=software,
         rtl=rtl,
         quantizers=quantizers,
         simulator=Simulator(rtl, cache) if on == "rtl" else None,

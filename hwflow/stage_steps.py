@@ -44,7 +44,7 @@ def stage_steps(build: Build, repetition: int) -> list[Step]:
                 _Stage(build, index, repetition),
                 settings=_settings(build, index, repetition),
                 after=tuple(step.name for step in steps),
-                rooms=("compress", "costs", "networks", "data"),
+                rooms=("compress", "bottlenecks", "costs", "networks", "data"),
                 distributions=DISTRIBUTIONS,
             )
         )

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
 
-from hwflow.data import Dataset
+from hwflow.data import Dataset, Split
 from hwflow.dataflow.finn_setup import prepare_finn
 from hwflow.emulate import Emulator
-from hwflow.exchange import Reference
-from hwflow.exchange.reference import Trace
+from hwflow.host import Software
+from hwflow.host.software import Outcome
 from hwflow.recipe import Stall, Verify
 from hwflow.simulate import SimulationResult, Simulator, Waveform
 
@@ -66,25 +66,22 @@ class RtlExecution:
 
 
 def accelerator_input(
-    data: Dataset, inputs: NDArray[Any], network: Reference, model: ModelWrapper
+    data: Dataset, split: Split, software: Software, model: ModelWrapper
 ) -> Codes:
-    """The integers that the accelerator takes for inputs of a data set, (N, elements), in the order
-    in which it takes them.
-
-    Integer data go in as they are. Real-valued data are quantized by the host, as the network's
-    first quantizer does it.
+    """The integers that the accelerator takes for samples of a data set, (N, elements), in the
+    order in which it takes them: the host's where the network has a head, else the data's own.
 
     Args:
         data: the data set.
-        inputs: some of it, (N, *shape).
-        network: the quantized network.
+        split: some of it.
+        software: the network.
         model: the hardware graph.
     """
-    codes = inputs
-    if data.encoding is None:
-        first = next(iter(network.run(inputs[:1]).codes))
-        codes = network.run(inputs).codes[first]
-    return hardware_order(codes.astype(np.int64), model.get_tensor_shape(model.graph.input[0].name))
+    codes = software.codes(data, split)
+    if codes is not None:
+        return codes
+    shape = model.get_tensor_shape(model.graph.input[0].name)
+    return hardware_order(split.inputs.astype(np.int64), shape)
 
 
 def hardware_order(codes: Codes, shape: Sequence[int]) -> Codes:
@@ -102,19 +99,19 @@ def hardware_order(codes: Codes, shape: Sequence[int]) -> Codes:
 
 
 def verify_emulator(
-    network: Reference, model: ModelWrapper, quantizers: dict[str, str], data: Dataset
+    software: Software, model: ModelWrapper, quantizers: dict[str, str], data: Dataset
 ) -> tuple[Execution, Execution]:
     """Software (float64) and emulator on the whole test split.
 
     Args:
-        network: the quantized network.
+        software: the quantized network.
         model: hardware graph.
         quantizers: for each of the network's activation quantizers the tensor of `model` that
             holds its codes.
         data: its test split is used.
 
     Returns:
-        What the software and what the emulator did; a mismatch is a sample whose class differs
+        What the software and what the emulator did; a mismatch is a sample whose output differs
         or any of whose quantized activations does.
     """
     emulator = Emulator(model)
@@ -122,13 +119,13 @@ def verify_emulator(
     difference: Difference | None = None
     for start in range(0, len(data.test), SAMPLES):
         test = data.test.part(start, start + SAMPLES)
-        trace = network.run(data.floats(test, np.float64))
-        codes = accelerator_input(data, test.inputs, network, model)
-        pairs = _layers(model, quantizers, trace, emulator, codes)
+        codes = accelerator_input(data, test, software, model)
+        outcome = software.run(data, test, codes)
+        pairs = _layers(model, quantizers, outcome, emulator, codes)
         mismatches += _mismatches(pairs)
         difference = difference or first_difference(pairs, start)
-        expected.append(pairs[-1][1][:, 0])
-        emulated.append(pairs[-1][2][:, 0])
+        expected.append(software.classes(pairs[-1][1]))
+        emulated.append(software.classes(pairs[-1][2]))
     count, known = len(data.test), data.test.labels if data.labelled else None
     return (
         Execution(count, accuracy(np.concatenate(expected), known)),
@@ -149,25 +146,29 @@ def accuracy(classes: Codes, labels: Codes | None) -> float | None:
 def _layers(
     model: ModelWrapper,
     quantizers: dict[str, str],
-    trace: Trace,
+    outcome: Outcome,
     emulator: Emulator,
     codes: Codes,
 ) -> list[tuple[str, Codes, Codes]]:
-    """What the network's quantizers, and then its classes, are in software and in the emulator:
-    the layer and both, in order of computation."""
+    """What the network's quantizers, and then the accelerator's output, are in software and in the
+    emulator: the layer and both, in order of computation."""
     tensors = [tensor for tensor in quantizers.values() if tensor != emulator.input]
     got = emulator.run_layers(codes, [*tensors, emulator.output]) | {emulator.input: codes}
     names = {tensor: node.name for node in model.graph.node for tensor in node.output}
     pairs = [
         (
             names.get(tensor, tensor),
-            hardware_order(trace.codes[name], model.get_tensor_shape(tensor)),
+            hardware_order(outcome.trace.codes[name], model.get_tensor_shape(tensor)),
             got[tensor],
         )
         for name, tensor in quantizers.items()
     ]
-    labels = got[emulator.output]
-    return [*pairs, ("label", trace.classes(labels.shape[1]), labels)]
+    last = names.get(emulator.output, emulator.output)
+    output = got[emulator.output]
+    expected = outcome.output
+    if expected is None:
+        expected = outcome.trace.classes(output.shape[1])
+    return [*pairs, (last, expected, output)]
 
 
 def _mismatches(layers: Sequence[tuple[str, Codes, Codes]]) -> int:
@@ -199,6 +200,11 @@ def first_difference(
     return None
 
 
+def first_output(outputs: Codes) -> Codes:
+    """The accelerator's first output integer of each frame: the class, where it chooses that."""
+    return outputs[:, 0]
+
+
 def verify_rtl(
     simulator: Simulator,
     model: ModelWrapper,
@@ -206,6 +212,7 @@ def verify_rtl(
     labels: Codes | None,
     stalls: Sequence[Stall],
     seed: int,
+    classes: Callable[[Codes], Codes] = first_output,
 ) -> list[RtlExecution]:
     """The RTL against the emulator under each stall pattern: every number on every stream.
 
@@ -216,6 +223,7 @@ def verify_rtl(
         labels: (N,) the right classes, where they are known.
         stalls: patterns to simulate one after the other.
         seed: of the stalls.
+        classes: what the accelerator's outputs, (N, elements), lead to, (N,); default: the first.
     """
     layers = Emulator(model).run_streams(codes)
     streams = [s for s in simulator.design.streams if s.producer != "s_axis"]
@@ -231,7 +239,7 @@ def verify_rtl(
                 stall,
                 Execution(
                     len(codes),
-                    accuracy(result.outputs[:, 0], labels),
+                    None if labels is None else accuracy(classes(result.outputs), labels),
                     _mismatches(pairs),
                     first_difference(pairs),
                 ),
@@ -244,7 +252,7 @@ def verify_rtl(
 def verify(
     data: Dataset,
     *,
-    export: Path,
+    software: Software,
     rtl: Path,
     quantizers: dict[str, str],
     simulator: Simulator | None,
@@ -256,7 +264,7 @@ def verify(
 
     Args:
         data: whose test split is run.
-        export: folder with model.qonnx.onnx.
+        software: the divided network.
         rtl: RTL folder, with hardware.onnx, the graph that it was generated from.
         quantizers: see `verify_emulator`.
         simulator: of the RTL; None leaves the RTL out.
@@ -269,18 +277,19 @@ def verify(
         `performance` (measured without stalls).
     """
     prepare_finn()
-    network = Reference(export / "model.qonnx.onnx")
     model = ModelWrapper(str(rtl / "hardware.onnx"))
     note(f"software and emulator on {len(data.test)} samples")
-    software, emulator = verify_emulator(network, model, quantizers, data)
-    facts: dict[str, Any] = {"software": software.facts(), "emulator": emulator.facts()}
+    expected, emulator = verify_emulator(software, model, quantizers, data)
+    facts: dict[str, Any] = {"software": expected.facts(), "emulator": emulator.facts()}
     if simulator is None:
         return facts
     count = len(data.test) if settings.rtl_frames == "all" else settings.rtl_frames
-    codes = accelerator_input(data, data.test.inputs[:count], network, model)
+    codes = accelerator_input(data, data.test.part(0, count), software, model)
     note(f"RTL on {len(codes)} frames under {len(settings.stalls)} stall patterns")
     labels = data.test.labels[:count] if data.labelled else None
-    executions = verify_rtl(simulator, model, codes, labels, settings.stalls, seed)
+    executions = verify_rtl(
+        simulator, model, codes, labels, settings.stalls, seed, software.classes
+    )
     facts["rtl"] = [
         {
             "stall": e.stall.model_dump(),
@@ -306,22 +315,24 @@ def _performance(result: SimulationResult, simulator: Simulator) -> dict[str, An
 
 
 def record(
-    simulator: Simulator, data: Dataset, export: Path, rtl: Path, waveform: Waveform
+    simulator: Simulator, data: Dataset, software: Software, rtl: Path, waveform: Waveform
 ) -> None:
     """Simulate as many test frames as a waveform's window needs, and record it.
 
     Args:
         simulator: made with `trace`.
         data: whose test split is run.
-        export: folder with model.qonnx.onnx.
+        software: the divided network.
         rtl: RTL folder, with hardware.onnx.
         waveform: its file and window.
     """
-    network = Reference(export / "model.qonnx.onnx")
     frames = 2 + (waveform.first + waveform.cycles) // simulator.design.bound_cycles
-    inputs = np.resize(data.test.inputs, (frames, *data.test.inputs.shape[1:]))
+    test = data.test
+    split = Split(
+        np.resize(test.inputs, (frames, *test.inputs.shape[1:])), np.resize(test.labels, frames)
+    )
     model = ModelWrapper(str(rtl / "hardware.onnx"))
-    codes = accelerator_input(data, inputs, network, model)
+    codes = accelerator_input(data, split, software, model)
     simulator.run(codes, waveform=waveform)
 
 

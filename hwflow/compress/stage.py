@@ -101,7 +101,8 @@ def accuracy(model: nn.Module, data: Dataset, split: Split, batch: int = 1000) -
     inputs = torch.from_numpy(data.floats(split))
     with torch.inference_mode():
         labels = [
-            model(inputs[i : i + batch]).argmax(1).numpy() for i in range(0, len(split), batch)
+            torch.argmax(model(inputs[i : i + batch]), 1).numpy()
+            for i in range(0, len(split), batch)
         ]
     return float(np.mean(np.concatenate(labels) == split.labels))
 

@@ -128,7 +128,7 @@ class Classifier(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Count right answers."""
-        self.right += int((self.model(batch.inputs).argmax(1) == batch.labels).sum())
+        self.right += int((torch.argmax(self.model(batch.inputs), 1) == batch.labels).sum())
         self.seen += len(batch.labels)
 
     def on_validation_epoch_end(self) -> None:

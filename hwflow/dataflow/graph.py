@@ -45,6 +45,7 @@ class HardwareGraph:
         self.parameters: dict[str, tuple[NDArray[Any], Any]] = {}
         self.types: dict[str, Any] = {}
         self.shapes: dict[str, Shape] = {}
+        self.output = OUTPUT
 
     def start(self, shape: Shape, datatype: Any) -> str:
         """The tensor that the accelerator takes."""
@@ -465,19 +466,19 @@ class HardwareGraph:
     # ----------------------------------------------------------------------------- model
 
     def model(self) -> ModelWrapper:
-        """All of it, from `codes` to `label`, with qonnx datatypes on every tensor."""
+        """All of it, from `codes` to the output, with qonnx datatypes on every tensor."""
 
         def info(name: str) -> onnx.ValueInfoProto:
             return helper.make_tensor_value_info(name, TensorProto.FLOAT, self.shapes[name])
 
-        graph = helper.make_graph(self.nodes, "integers", [info(INPUT)], [info(OUTPUT)])
+        graph = helper.make_graph(self.nodes, "integers", [info(INPUT)], [info(self.output)])
         opsets = [helper.make_opsetid("", 13), helper.make_opsetid(DOMAIN, 1)]
         model = ModelWrapper(helper.make_model(graph, opset_imports=opsets))
         for name, (values, datatype) in self.parameters.items():
             model.set_initializer(name, values.astype(np.float32))
             model.set_tensor_datatype(name, datatype)
         for name, datatype in self.types.items():
-            if name not in (INPUT, OUTPUT):
+            if name not in (INPUT, self.output):
                 model.set_tensor_shape(name, list(self.shapes[name]))
             model.set_tensor_datatype(name, datatype)
         return model

@@ -25,8 +25,10 @@ a quantizer turns them into codes first.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import onnx
@@ -42,6 +44,7 @@ from hwflow.dataflow.graph import (
 )
 from hwflow.dataflow.joins import addition, concatenation
 from hwflow.dataflow.logits import select_labels
+from hwflow.dataflow.outputs import OutputCode, end_with
 from hwflow.dataflow.pools import average_pool, global_average, max_pool, reshaping, upsampling
 from hwflow.dataflow.products import convolution, linear
 from hwflow.dataflow.steps import quantizer
@@ -57,7 +60,17 @@ from hwflow.exchange.reference import (
 )
 from hwflow.kernels.integer_types import integer_type
 
-__all__ = ["INPUT", "OUTPUT", "InputCode", "to_integers"]
+__all__ = [
+    "INPUT",
+    "OUTPUT",
+    "InputCode",
+    "NotLoweredError",
+    "OutputCode",
+    "to_integers",
+    "to_output_integers",
+]
+
+End = TypeVar("End")
 
 RESHAPING = frozenset({"Reshape", "Flatten"})
 UNCHANGED = frozenset({"Identity", "Dropout"})
@@ -79,6 +92,19 @@ SUPPORTED = (
     "linear and convolutional layers, pools, batch norm, quantized activations, sums and"
     " concatenations"
 )
+
+
+class NotLoweredError(HwflowError):
+    """An operation that can't be expressed in integers.
+
+    Args:
+        error: why and what to do.
+        tensor: output of the operation; None: the network's end.
+    """
+
+    def __init__(self, error: HwflowError, tensor: str | None) -> None:
+        super().__init__(error.message, hint=error.hint)
+        self.tensor = tensor
 
 
 @dataclass(frozen=True)
@@ -138,7 +164,11 @@ class _Builder:
 
     def _start_after_quantizer(self, shape: Shape) -> None:
         """Begin behind the first quantizer, which the host computes."""
-        first = next(n for n in self.todo if n.op_type in QUANTIZERS)
+        first = next((n for n in self.todo if n.op_type in QUANTIZERS), None)
+        if first is None:
+            raise HwflowError(
+                "no activation of the network is quantized", hint="put a quantizer at its beginning"
+            )
         values: dict[str, Value] = {self.reference.input: np.zeros((1, *shape))}
         for node in self.todo[: self.todo.index(first) + 1]:
             values[node.output[0]] = evaluate(node, self.reference.operands(node, values))
@@ -153,12 +183,18 @@ class _Builder:
             self.graph.types[INPUT] = DataType["BIPOLAR"]
             self.wires[name] = replace(self.wires[name], bipolar=True)
 
-    def build(self, top_k: int) -> ModelWrapper:
-        """The integer graph, with qonnx datatypes on every tensor."""
+    def build(self, end: Callable[[HardwareGraph, Wire], End]) -> tuple[ModelWrapper, End]:
+        """The integer graph, with qonnx datatypes on every tensor.
+
+        Args:
+            end: puts what comes last behind the network's output.
+        """
         for node in self.todo:
-            self.wires[node.output[0]] = self._translate(node)
-        select_labels(self.graph, self._wire(self.reference.output), top_k)
-        return self.graph.model()
+            with _locating(node.output[0]):
+                self.wires[node.output[0]] = self._translate(node)
+        with _locating(None):
+            made = end(self.graph, self._wire(self.reference.output))
+        return self.graph.model(), made
 
     def _wire(self, name: str) -> Wire:
         wire = self.wires[name]
@@ -206,6 +242,15 @@ class _Builder:
         return made
 
 
+@contextmanager
+def _locating(tensor: str | None) -> Iterator[None]:
+    """Say of errors which operation they are of."""
+    try:
+        yield
+    except HwflowError as error:
+        raise NotLoweredError(error, tensor) from error
+
+
 def to_integers(
     reference: Reference, code: InputCode | None, top_k: int = 1
 ) -> tuple[ModelWrapper, dict[str, str]]:
@@ -223,7 +268,22 @@ def to_integers(
         network the tensor of the integer graph that holds its codes.
 
     Raises:
-        HwflowError: a layer can't be expressed in integers; names it, why, and the remedy.
+        NotLoweredError: a layer can't be expressed in integers; names it, why, and the remedy.
     """
     builder = _Builder(reference, code)
-    return builder.build(top_k), builder.steps
+    model, _ = builder.build(lambda graph, wire: select_labels(graph, wire, top_k))
+    return model, builder.steps
+
+
+def to_output_integers(
+    reference: Reference, code: InputCode | None
+) -> tuple[ModelWrapper, dict[str, str], OutputCode]:
+    """As `to_integers`, of a network that the host goes on from: the output is the integers of the
+    network's last tensor, and what they mean comes third.
+
+    Raises:
+        NotLoweredError: also where the last tensor is not a scale times integers plus a bias.
+    """
+    builder = _Builder(reference, code)
+    model, meaning = builder.build(end_with)
+    return model, builder.steps, meaning

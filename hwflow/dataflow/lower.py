@@ -70,24 +70,44 @@ def lower(
     board: Board,
     *,
     base: Path | None = None,
-    keep: Callable[[str, ModelWrapper], None] | None = None,
 ) -> Lowered:
-    """Lower a QONNX network to RTL hardware layers and fold them.
+    """Lower a QONNX network, all of it, to RTL hardware layers and fold them.
 
     Args:
         network: QONNX file, cleaned.
         code: meaning of the integers that the accelerator takes; None: the codes of the network's
             first quantizer.
-        hardware: what the recipe asks for.
-        board: gives the default clock, and the LUTs and DSP blocks that layers choose between.
-        base: folder that `hardware.folding` is relative to.
-        keep: called with a chapter's name and the graph after it.
+        hardware, board, base: see `to_hardware`.
 
     Raises:
         HwflowError: a layer can't be lowered or folded; names it, why and what to change.
     """
     prepare_finn()
     model, quantizers = to_integers(Reference(network), code, hardware.top_k or 1)
+    return to_hardware(model, quantizers, hardware, board, base=base)
+
+
+def to_hardware(
+    model: ModelWrapper,
+    quantizers: dict[str, str],
+    hardware: Hardware,
+    board: Board,
+    *,
+    base: Path | None = None,
+    keep: Callable[[str, ModelWrapper], None] | None = None,
+) -> Lowered:
+    """Make RTL hardware layers of an integer graph and fold them.
+
+    Args:
+        model, quantizers: see `to_integers`.
+        hardware: what the recipe asks for.
+        board: gives the default clock, and the LUTs and DSP blocks that layers choose between.
+        base: folder that `hardware.folding` is relative to.
+        keep: called with a chapter's name and the graph after it.
+
+    Raises:
+        HwflowError: a layer can't be folded; names it, why and what to change.
+    """
     if keep:
         keep("integers", model)
     for chapter, passes in hardware_passes():

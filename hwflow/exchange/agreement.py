@@ -12,11 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from hwflow.compress.quantize.values import plain
 from hwflow.errors import HwflowError
+from hwflow.exchange.activations import Activations
 from hwflow.exchange.batches import batched, fits_batches
 from hwflow.exchange.export import Exported
 from hwflow.exchange.margins import software_margins
-from hwflow.exchange.reference import Reference
+from hwflow.exchange.reference import ROUNDING, Reference, Trace, rounding_margin
+from hwflow.exchange.values import Quantized, quantizer_range
 
 # Logits may differ by this much.
 TOLERANCE = 1e-4
@@ -46,21 +49,18 @@ class Agreement:
     reference_max_abs: float | None
 
 
-def check_agreement(
-    model: nn.Module, exported: Exported, inputs: NDArray[np.float32], *, hardware: bool = True
-) -> Agreement:
+def check_agreement(model: nn.Module, exported: Exported, inputs: NDArray[np.float32]) -> Agreement:
     """Compare the Brevitas network with its exports, each run by its own tool.
 
     Compared are QONNX (run by qonnx), QCDQ (by onnxruntime) and the float64 reference that
-    hardware is compared with. Networks whose files take one sample at a time, such as unrolled
+    hardware is compared with; that is left out where it does not know an operation, which the host
+    may yet run. Networks whose files take one sample at a time, such as unrolled
     recurrent ones, are compared on a few samples.
 
     Args:
         model: the trained network.
         exported: its files.
         inputs: samples (N, *shape).
-        hardware: whether the reference is needed; else it is left out where it does not know an
-            operation.
 
     Raises:
         HwflowError: a class differs, or a logit by more than `TOLERANCE`.
@@ -69,11 +69,10 @@ def check_agreement(
     batches = all(fits_batches(file) for file in files)
     inputs = inputs if batches else inputs[: affordable(files)]
     with torch.inference_mode():
-        wanted = model.eval()(torch.from_numpy(inputs)).numpy()
+        wanted = plain(model.eval()(torch.from_numpy(inputs))).numpy()
     results: dict[str, NDArray[Any]] = {}
-    reference = _reference(exported, hardware)
-    if reference is not None:
-        trace = reference.run(inputs)
+    trace = None if exported.qonnx is None else reference_run(onnx.load(exported.qonnx), inputs)
+    if trace is not None:
         margin, results["the float64 reference"] = trace.margin, trace.logits
     else:
         margin = software_margins(model, torch.from_numpy(inputs))
@@ -104,13 +103,14 @@ def affordable(files: list[onnx.ModelProto]) -> int:
     return min(SINGLE_SAMPLES, max(2, NODE_EVALUATIONS // nodes))
 
 
-def _reference(exported: Exported, hardware: bool) -> Reference | None:
-    """The float64 reference of a QONNX file; None where it need not know an operation."""
-    if exported.qonnx is None:
+def reference_run(model: onnx.ModelProto, inputs: NDArray[np.floating]) -> Trace | None:
+    """A run of the float64 reference; None where that does not know all that a network does."""
+    if not Reference.knows(model):
         return None
-    if not hardware and not Reference.knows(onnx.load(str(exported.qonnx))):
+    try:
+        return Reference(model).run(inputs)
+    except HwflowError:  # An operation in a form that is not known; lowering names it.
         return None
-    return Reference(exported.qonnx)
 
 
 def differs(
@@ -164,6 +164,48 @@ def run_qonnx(model: onnx.ModelProto, parts: list[NDArray[np.float32]]) -> NDArr
     graph = wrapped.graph
     given, made = graph.input[0].name, graph.output[0].name
     return np.concatenate([execute_onnx(wrapped, {given: part})[made] for part in parts])
+
+
+def run_traced(
+    model: onnx.ModelProto, inputs: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Outputs of a QONNX file, run by qonnx, and (N,) how near any activation of a sample comes to
+    a rounding step, in steps.
+
+    Args:
+        model: of one frame.
+        inputs: (N, *shape); where the file takes one frame only, the first few are run.
+    """
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.core.onnx_exec import execute_onnx
+    from qonnx.transformation.infer_shapes import InferShapes
+
+    single = not fits_batches(model)
+    size = 1 if single else len(inputs)
+    own = onnx.ModelProto()
+    own.CopyFrom(model)
+    wrapped = ModelWrapper(own if single else batched(own, size)).transform(InferShapes())
+    given, made = wrapped.graph.input[0].name, wrapped.graph.output[0].name
+    quantizers = [n for n in Activations(wrapped.model).nodes if n.op_type in ROUNDING]
+    outputs, margins = [], []
+    for part in inputs[: affordable([model])] if single else [inputs]:
+        found = execute_onnx(wrapped, {given: part.reshape(size, *inputs.shape[1:])}, True)
+        outputs.append(found[made].reshape(size, -1))
+        margins.append(
+            np.min([np.full(size, np.inf), *(_step_margin(n, found) for n in quantizers)], axis=0)
+        )
+    return np.concatenate(outputs), np.concatenate(margins)
+
+
+def _step_margin(node: onnx.NodeProto, found: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """(N,) of one quantizer, from the values of all tensors."""
+    x, scale = (found[name].astype(np.float64) for name in node.input[:2])
+    if node.op_type == "BipolarQuant":
+        return rounding_margin(x, Quantized(x, scale, -1, 1, bipolar=True))
+    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    signed, narrow = bool(attributes.get("signed", 1)), bool(attributes.get("narrow", 0))
+    ends = quantizer_range(int(found[node.input[3]].item()), signed, narrow)
+    return rounding_margin(x, Quantized(x, scale, *ends))
 
 
 def _is_long(model: onnx.ModelProto) -> bool:

@@ -13,13 +13,22 @@ _BY_SAMPLE = frozenset(
         *("QuantizeLinear", "DequantizeLinear", "Clip", "Cast"),
         *("Conv", "ConvTranspose", "Gemm", "BatchNormalization"),
         *("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool", "ReduceMean"),
-        *("Add", "Sub", "Mul", "Div", "Sqrt", "Pow", "Erf", "Floor", "Round"),
-        *("Relu", "Sigmoid", "Tanh", "LeakyRelu", "HardSigmoid", "HardSwish"),
+        *("Add", "Sub", "Mul", "Div", "Sqrt", "Pow", "Erf", "Floor", "Round", "Ceil"),
+        *("Exp", "Log", "Abs", "Neg", "Min", "Max", "Where", "GreaterOrEqual"),
+        *("Relu", "Sigmoid", "Tanh", "LeakyRelu", "HardSigmoid", "HardSwish", "Elu", "Gelu"),
         *("Flatten", "Identity", "Pad"),
     }
 )
 # Operations along one axis, and which that is if the node does not say.
-_ALONG = {"Concat": 0, "ArgMax": 0, "Softmax": -1, "LogSoftmax": -1, "TopK": -1}
+_ALONG = {
+    "Concat": 0,
+    "ArgMax": 0,
+    "Gather": 0,
+    "Softmax": -1,
+    "LogSoftmax": -1,
+    "LayerNormalization": -1,
+    "TopK": -1,
+}
 
 
 def fits_batches(model: onnx.ModelProto) -> bool:
@@ -63,5 +72,20 @@ def batched(model: onnx.ModelProto, count: int) -> onnx.ModelProto:
         if tensor.name in shapes:
             shape = numpy_helper.to_array(tensor).copy()
             shape[0] = count
+            tensor.CopyFrom(numpy_helper.from_array(shape.astype(np.int64), tensor.name))
+    return model
+
+
+def any_batch(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same for any number of samples, in place; only where `fits_batches`."""
+    for value in (*model.graph.input, *model.graph.output):
+        if value.type.tensor_type.shape.dim:
+            value.type.tensor_type.shape.dim[0].dim_param = "N"
+    del model.graph.value_info[:]
+    shapes = {node.input[1] for node in model.graph.node if node.op_type == "Reshape"}
+    for tensor in model.graph.initializer:
+        if tensor.name in shapes:
+            shape = numpy_helper.to_array(tensor).copy()
+            shape[0] = -1 if shape[0] == -1 else 0  # 0: as many as come.
             tensor.CopyFrom(numpy_helper.from_array(shape.astype(np.int64), tensor.name))
     return model

@@ -149,7 +149,7 @@ class Reference:
             if isinstance(value, Quantized) and node.op_type in QUANTIZERS:
                 trace.codes[node.output[0]] = value.codes.astype(np.int64)
             if isinstance(value, Quantized) and node.op_type in ROUNDING:
-                trace.margin = np.minimum(trace.margin, _margin(real(operands[0]), value))
+                trace.margin = np.minimum(trace.margin, rounding_margin(real(operands[0]), value))
         trace.logits = real(values[self.output])
         return trace
 
@@ -167,7 +167,7 @@ def evaluate(node: onnx.NodeProto, operands: list[Value]) -> Value:
     return OPERATIONS[node.op_type](operands, attributes)
 
 
-def _margin(inputs: Float, quantized: Quantized) -> Float:
+def rounding_margin(inputs: Float, quantized: Quantized) -> Float:
     """(N,) least distance of a sample's values from where the quantizer's output changes."""
     position = (inputs / quantized.scale).reshape(len(inputs), -1)
     if quantized.bipolar:

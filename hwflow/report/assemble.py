@@ -11,6 +11,7 @@ import hwflow
 from hwflow.bitstream import why_skipped
 from hwflow.board import Board
 from hwflow.costs import LayerShape, Target, recipe_target, total_estimate
+from hwflow.costs.layers import FLOAT_BITS
 from hwflow.kernels import KERNELS
 from hwflow.pipeline import ENDS
 from hwflow.recipe import Prune, Recipe
@@ -24,6 +25,7 @@ from hwflow.report.schema import (
     Execution,
     Fifo,
     Hardware,
+    Host,
     Import,
     Kept,
     Layer,
@@ -80,6 +82,7 @@ def assemble(
         ended=next((found[ENDS] for found in facts.values() if found.get(ENDS)), None),
         imported=Import(**facts["import"]) if "import" in facts else None,
         exchange=_exchange(facts["export"]) if "export" in facts else None,
+        host=_host(facts.get("dataflow", {}).get("host")),
         hardware=_hardware(recipe, board, facts, design) if design is not None else None,
         verification=_verification(facts) if "sim" in facts else None,
         bitstream=Bitstream(skipped=why_skipped(board)) if design is not None else None,
@@ -107,6 +110,10 @@ def _inputs(recipe: Recipe) -> str:
 
 def _exchange(facts: Mapping[str, Any]) -> Exchange:
     return Exchange(**{name: value for name, value in facts.items() if name != ENDS})
+
+
+def _host(facts: Mapping[str, Any] | None) -> Host | None:
+    return None if facts is None else Host(**facts)
 
 
 def _stages(recipe: Recipe, board: Board, records: Mapping[str, StepRecord]) -> list[Stage]:
@@ -142,7 +149,10 @@ def _kept(settings: Optimization, facts: Mapping[str, Any]) -> Kept | None:
 
 
 def _stage_estimate(layers: list[dict[str, Any]], target: Target) -> StageEstimate:
-    return StageEstimate(**asdict(total_estimate([LayerShape(**x) for x in layers], target)))
+    shapes = [LayerShape(**layer) for layer in layers]
+    # Of a quantized network, float layers are the host's.
+    quantized = [shape for shape in shapes if shape.weight_bits < FLOAT_BITS]
+    return StageEstimate(**asdict(total_estimate(quantized or shapes, target)))
 
 
 def _seeds(stage: str, records: Mapping[str, StepRecord]) -> Seeds | None:
@@ -176,7 +186,7 @@ def _hardware(
         bound_cycles_per_frame=design.bound_cycles,
         limiting_layer=limiting.name,
         input=_numbers(design.input, "code"),
-        output=_numbers(design.output, "label"),
+        output=_numbers(design.output, "integer" if _has_tail(facts) else "label"),
         top_k=facts["dataflow"].get("top_k", 1),
         layers=[
             Layer(
@@ -208,6 +218,10 @@ def _hardware(
             tool=synth["tool"] if synth else None,
         ),
     )
+
+
+def _has_tail(facts: Mapping[str, dict[str, Any]]) -> bool:
+    return bool((facts["dataflow"].get("host") or {}).get("tail"))
 
 
 def _sum(parts: Any) -> Resources:

@@ -11,6 +11,8 @@ from hwflow.artifacts import write_whole
 from hwflow.errors import RequestError
 
 FILE = "report.json"
+# Operations of the host that a line of text names.
+NAMED = 8
 
 
 class _Part(BaseModel):
@@ -242,6 +244,50 @@ class Import(_Part):
     max_abs: float
 
 
+class HostOperation(_Part):
+    """An operation of the network that the host computes: its name in the QONNX file, its type."""
+
+    name: str
+    op: str
+
+
+class HostPart(_Part):
+    """What the host computes at one end of the network: an ONNX file in the run directory."""
+
+    file: str
+    operations: list[HostOperation]
+
+
+class Host(_Part):
+    """What could not be lowered, or need not be, and is left to the host: the head in front of the
+    accelerator, the tail behind it; and, where that is more than to quantize the input, how far
+    the divided network agrees with the whole one (logits, `undecided` samples left out)."""
+
+    head: HostPart | None
+    tail: HostPart | None
+    samples: int | None = None
+    undecided: int | None = None
+    max_abs: float | None = None
+
+    def __str__(self) -> str:
+        parts = [("before the accelerator", self.head), ("behind it", self.tail)]
+        return "; ".join(
+            f"{Path(part.file).name} {place}: {_operations(part)}"
+            for place, part in parts
+            if part is not None
+        )
+
+
+def _operations(part: HostPart) -> str:
+    """The operations in words: those of a name that says what they are by that alone."""
+    words = [
+        o.name if o.name.lower().startswith(o.op.lower()) else f"{o.op} {o.name}".strip()
+        for o in part.operations
+    ]
+    more = [f"and {len(words) - NAMED} more"] if len(words) > NAMED else []
+    return ", ".join([*words[:NAMED], *more]) or "scales of the logits"
+
+
 class Bitstream(_Part):
     """A bitstream, or why there is none."""
 
@@ -284,6 +330,7 @@ class Report(_Part):
     stages: list[Stage]
     imported: Import | None = None
     exchange: Exchange | None = None
+    host: Host | None = None
     hardware: Hardware | None = None
     verification: Verification | None = None
     bitstream: Bitstream | None = None

@@ -86,8 +86,8 @@ def to_csv(reports: Sequence[Report]) -> str:
 
 
 def to_markdown(reports: Sequence[Report]) -> str:
-    """One line a run, as a Markdown table; one a stage that several seeds repeated, and one
-    a run that ended after its export, with the reason."""
+    """One line a run, as a Markdown table; one a stage that several seeds repeated, one a run in
+    which the host has a part, and one a run that ended after its export, with the reason."""
     rows = [[_short(value(report)) for _, value in COLUMNS] for report in reports]
     text = _markdown_table([name for name, _ in COLUMNS], rows)
     repeated = [
@@ -99,6 +99,9 @@ def to_markdown(reports: Sequence[Report]) -> str:
     if repeated:
         header = ["recipe", "stage", "mean accuracy", "95 % interval", "seeds"]
         text += "\n" + _markdown_table(header, repeated)
+    hosts = [[report.recipe, _short(report.host)] for report in reports if report.host]
+    if hosts:
+        text += "\n" + _markdown_table(["recipe", "the host runs"], hosts)
     ended = [[report.recipe, _short(report.ended)] for report in reports if report.ended]
     if ended:
         text += "\n" + _markdown_table(["recipe", "ended after export, because"], ended)

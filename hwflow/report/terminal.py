@@ -24,6 +24,8 @@ def summary(report: Report) -> RenderableType:
     ]
     if any(stage.seeds for stage in report.stages):
         parts.append(_seeds(report))
+    if report.host is not None:
+        parts.append(Text.assemble(("host       ", "dim"), str(report.host)))
     if report.hardware is not None:
         parts += [_speed(report), _resources(report)]
     if report.verification is not None:

@@ -103,6 +103,33 @@ def test_the_page_shows_the_figures_and_the_bottleneck():
     assert "wrong" not in page.split("</style>")[1]
 
 
+def test_what_the_host_runs_is_shown_everywhere():
+    names = ["norm", *(f"Mul_{n}" for n in range(9))]
+    ops = ["LayerNormalization", *["Mul"] * 9]
+    many = [{"name": name, "op": op} for name, op in zip(names, ops, strict=True)]
+    host = {
+        "head": {"file": "dataflow/host/head.onnx", "operations": many},
+        "tail": {"file": "dataflow/host/tail.onnx", "operations": [{"name": "fc", "op": "Gemm"}]},
+    }
+    console = Console(file=io.StringIO(), width=400)
+    console.print(summary(report(host=host)))
+    said = "head.onnx before the accelerator: LayerNormalization norm, Mul_0, Mul_1, Mul_2, Mul_3,"
+    for text in (
+        FORMATS["html"]([report(host=host)]),
+        FORMATS["md"]([report(host=host)]),
+        console.file.getvalue(),
+    ):
+        assert said in text
+        assert "Mul_6, and 2 more; tail.onnx behind it: Gemm fc" in text
+        assert "Mul_7" not in text
+    tail = {"file": "dataflow/host/tail.onnx", "operations": []}
+    assert str(report(host={"head": None, "tail": tail}).host) == (
+        "tail.onnx behind it: scales of the logits"
+    )
+    for style in ("html", "md"):
+        assert "before the accelerator" not in FORMATS[style]([report()])
+
+
 def test_what_each_stage_would_take_as_hardware_is_shown_and_said_to_be_estimated():
     console = Console(file=io.StringIO(), width=200)
     console.print(summary(report()))

@@ -68,7 +68,7 @@ class DistilledLoss(nn.Module):
         targets = self.panel.targets(batch)
         with captured(model, [term.pair.student for term in self._terms()]) as features:
             logits = model(batch.inputs)
-        loss = logits.new_zeros(())
+        loss = torch.zeros((), device=batch.inputs.device)
         if settings.alpha < 1:
             labelled = functional.cross_entropy(logits, batch.labels)
             loss = loss + (1 - settings.alpha) * labelled

@@ -1,13 +1,14 @@
 """What FINN does not take of a quantized network, found before any training.
 
 Each rule is a line of what lowering was seen to accept or to refuse. The pass over the graph keeps
-most of them by construction; networks that are written with Brevitas layers may break any.
+most of them by construction; networks that are written with Brevitas layers may break any. What
+lies before the first or behind the last quantized layer may break all: the host runs it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import brevitas.nn as qnn
@@ -16,6 +17,7 @@ from brevitas.nn.quant_layer import QuantNonLinearActLayer, QuantWeightBiasInput
 from torch import fx, nn
 
 from hwflow.compress.quantize.graph import SUPPORTED
+from hwflow.compress.quantize.places import HostPlaces
 from hwflow.compress.quantize.tracing import (
     ADAPTIVE_POOLS,
     AVERAGE_POOLS,
@@ -37,6 +39,7 @@ from hwflow.compress.quantize.tracing import (
 # Bits of an activation that FINN turns into thresholds.
 MOST_BITS = 8
 _TRUNC_POOLS = (qnn.TruncAvgPool2d, qnn.TruncAdaptiveAvgPool2d)
+_HOST_TOO = "or put a QuantIdentity between it and the first quantized layer, and the host runs it"
 _SPLITS = (nn.GELU, nn.LayerNorm, nn.GroupNorm, nn.SiLU)
 
 
@@ -78,20 +81,26 @@ class _Lint:
 
     def __init__(self, traced: fx.GraphModule) -> None:
         self.traced = traced
+        self.host = HostPlaces(traced)
         # The quantizer whose scale a value is in; None: real values.
         self.scale: dict[fx.Node, nn.Module | None] = {}
 
     def violations(self) -> Iterator[Violation]:
-        """Check each call."""
+        """Check each call, but those that the host can run."""
         for node in self.traced.graph.nodes:
             module = module_of(self.traced, node)
-            if called(node):
-                yield from self._call(node)
-            elif module is not None:
-                yield from self._module(node, module)
-            elif node.op == "output":
-                yield from self._output(node)
+            for found in self._found(node, module):
+                if self.host.lacks_quantizer(node):
+                    yield replace(found, fix=f"{found.fix}; {_HOST_TOO}")
+                elif not self.host.takes(node):
+                    yield found
             self.scale[node] = self._scale(node, module)
+
+    def _found(self, node: fx.Node, module: nn.Module | None) -> Iterator[Violation]:
+        if called(node):
+            yield from self._call(node)
+        elif module is not None:
+            yield from self._module(node, module)
 
     def _scale(self, node: fx.Node, module: nn.Module | None) -> nn.Module | None:
         """The quantizer of a call's output."""
@@ -264,15 +273,6 @@ class _Lint:
                 f"TruncAvgPool2d rounds by {module.trunc_quant.rounding_mode.upper()}",
                 "use a trunc_quant with float_to_int_impl_type = 'floor' (TruncTo8bit)",
             )
-
-    def _output(self, node: fx.Node) -> Iterator[Violation]:
-        for value in node.all_input_nodes:
-            if isinstance(module_of(self.traced, value), qnn.QuantReLU):
-                yield Violation(
-                    place(value),
-                    "a ReLU at the end of the network can't be lowered",
-                    "end with a Linear layer",
-                )
 
 
 def _convolution(name: str, module: Any) -> Iterator[Violation]:

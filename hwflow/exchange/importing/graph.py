@@ -1,4 +1,4 @@
-"""The graph in normal form as it grows, and what is known of each of its tensors."""
+"""The graph in normal form as it grows, what is known of each of its tensors, and the result."""
 
 from __future__ import annotations
 
@@ -15,6 +15,38 @@ from hwflow.exchange.importing.reading import QONNX_DOMAIN, QONNX_OPERATIONS
 
 OPSET = 13
 Order = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class InputGrid:
+    """The input's integers: real value = scale * code + offset."""
+
+    scale: float
+    offset: float
+    minimum: int
+    maximum: int
+
+
+@dataclass(frozen=True)
+class Normal:
+    """A file in normal form.
+
+    Attributes:
+        model: of one frame, channels first, to (1, classes).
+        axes: the file's input is the model's input, (N, ...), transposed so.
+        head: what the file does behind the logits and hardware does not, Softmax or LogSoftmax;
+            None: nothing.
+        top_k: classes that the file puts out, that of the greatest logit first; None: it puts out
+            numbers.
+        reach: real range of the input beyond which its first quantizer does not tell values
+            apart; None where the input's grid was given.
+    """
+
+    model: onnx.ModelProto
+    axes: tuple[int, ...]
+    head: str | None
+    top_k: int | None
+    reach: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -82,6 +114,19 @@ class Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.parameters: dict[str, onnx.TensorProto] = {}
         self.qonnx_version = qonnx_version
+        self.opset = OPSET
+        self.elements: dict[str, int] = {}  # types of tensors that are no floats
+
+    def state(self) -> tuple[int, set[str], set[str]]:
+        """How far it is, for `restore`."""
+        return len(self.nodes), set(self.shapes), set(self.parameters)
+
+    def restore(self, state: tuple[int, set[str], set[str]]) -> None:
+        """Take back all that has been added since."""
+        count, shapes, parameters = state
+        del self.nodes[count:]
+        self.shapes = {name: shape for name, shape in self.shapes.items() if name in shapes}
+        self.parameters = {n: value for n, value in self.parameters.items() if n in parameters}
 
     def parameter(self, name: str, values: Any, kind: type = np.float32) -> str:
         """An initializer; its name is made unique."""
@@ -106,16 +151,51 @@ class Graph:
 
         Names that are taken get a number.
         """
-        found, number = output or name, 1
-        while found in self.shapes or found in self.parameters:
-            number += 1
-            found = f"{output or name}_{number}"
+        found = self.free(output or name)
         domain = QONNX_DOMAIN if kind in QONNX_OPERATIONS else ""
         self.nodes.append(
             helper.make_node(kind, inputs, [found], name=name, domain=domain, **attributes)
         )
         self.shapes[found] = tuple(int(size) for size in shape)
         return found
+
+    def free(self, name: str) -> str:
+        """The name, or where that is taken one with a number."""
+        found, number = name, 1
+        while found in self.shapes or found in self.parameters:
+            number += 1
+            found = f"{name}_{number}"
+        return found
+
+    def keep(
+        self, nodes: Sequence[onnx.NodeProto], made: str, shape: Sequence[int], element: int
+    ) -> None:
+        """Nodes of the file, and shape and type of what they make."""
+        self.nodes += nodes
+        self.shapes[made] = tuple(int(size) for size in shape)
+        if element != TensorProto.FLOAT:
+            self.elements[made] = element
+
+    def element(self, name: str) -> int:
+        """The type of a tensor's numbers."""
+        return self.elements.get(name, int(TensorProto.FLOAT))
+
+    def zeros(self, name: str) -> NDArray[Any]:
+        """A tensor's value, were it zeros."""
+        return np.zeros(self.shapes[name], helper.tensor_dtype_to_np_dtype(self.element(name)))
+
+    def as_in_file(self, tensor: Tensor, name: str) -> Tensor:
+        """The tensor as the file has it: order of axes and of features, padding."""
+        found = self.channels_first(tensor, name)
+        made, shape = found.name, found.shape
+        if found.order is not None:
+            order = self.parameter(f"{name}_order", found.order, np.int64)
+            made = self.add("Gather", [made, order], shape, name=f"{name}_gather", axis=1)
+        if any(found.pads):
+            shape = found.file_shape
+            pads = self.parameter(f"{name}_pads", found.pads, np.int64)
+            made = self.add("Pad", [made, pads], shape, name=f"{name}_pad")
+        return Tensor(made, shape, tuple(range(len(shape))))
 
     def channels_first(self, tensor: Tensor, name: str) -> Tensor:
         """The tensor with the file's axes in the order in which the file has them."""
@@ -143,10 +223,11 @@ class Graph:
         return self.add("Reshape", [name, target], shape, name=f"{node}_reshape")
 
     def model(self, output: str) -> onnx.ModelProto:
-        """The model: opset 13, shapes on every tensor."""
+        """The model: opset 13, or the file's if operations of that are kept; shapes on every
+        tensor."""
 
         def info(name: str) -> onnx.ValueInfoProto:
-            return helper.make_tensor_value_info(name, TensorProto.FLOAT, self.shapes[name])
+            return helper.make_tensor_value_info(name, self.element(name), self.shapes[name])
 
         used = {name for node in self.nodes for name in node.input}
         graph = helper.make_graph(
@@ -157,7 +238,7 @@ class Graph:
             initializer=[t for name, t in self.parameters.items() if name in used],
             value_info=[info(n) for n in self.shapes if n not in (self.input, output)],
         )
-        opsets = [helper.make_opsetid("", OPSET)]
+        opsets = [helper.make_opsetid("", self.opset)]
         opsets.append(helper.make_opsetid(QONNX_DOMAIN, self.qonnx_version))
         model = helper.make_model(graph, opset_imports=opsets, producer_name="hwflow")
         model.ir_version = 8

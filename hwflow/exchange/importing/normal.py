@@ -9,13 +9,15 @@ The file is walked node by node. What does not depend on the input becomes a con
   explicit padding; the weights are a parameter behind a quantizer of one scale, or one an output;
 - tensors are channels first. Transpositions of a file that has channels last are not made: it is
   remembered how the file's axes lie, and parameters are transposed instead;
-- the head that turns logits into probabilities or a class is cut off and remembered.
+- the head that turns logits into probabilities or a class is cut off and remembered;
+- what hardware does not take before the first quantized layer, or behind the last, is kept as it is
+  (`kept`): the host runs it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,8 +25,10 @@ import onnx
 from numpy.typing import NDArray
 
 from hwflow.errors import RequestError
+from hwflow.exchange.activations import Activations
 from hwflow.exchange.importing.constants import Constants, narrowest
-from hwflow.exchange.importing.graph import Affine, Graph, Tensor, inverse
+from hwflow.exchange.importing.graph import Affine, Graph, InputGrid, Normal, Tensor, inverse
+from hwflow.exchange.importing.kept import check_kept, keep, may_be_kept
 from hwflow.exchange.importing.nodes import (
     Codes,
     Head,
@@ -43,39 +47,15 @@ MOST_BITS = 8
 QUANTIZING = QONNX_OPERATIONS | {"QuantizeLinear", "DequantizeLinear"}
 # Operations behind the logits that leave their order as it is, or name the greatest.
 HEADS = frozenset({"Softmax", "LogSoftmax", "ArgMax", "TopK"})
+# Of them those that give classes; nothing can follow.
+CHOICES = frozenset({"ArgMax", "TopK"})
 SEVERAL_OUTPUTS = frozenset({"Dropout", "BatchNormalization", "TopK"})
+__all__ = ["HEADS", "InputGrid", "Normal", "Translator"]
 
 
-@dataclass(frozen=True)
-class InputGrid:
-    """The input's integers: real value = scale * code + offset."""
-
-    scale: float
-    offset: float
-    minimum: int
-    maximum: int
-
-
-@dataclass(frozen=True)
-class Normal:
-    """A file in normal form.
-
-    Attributes:
-        model: of one frame, channels first, to (1, classes).
-        axes: the file's input is the model's input, (N, ...), transposed so.
-        head: what the file does behind the logits and hardware does not, Softmax or LogSoftmax;
-            None: nothing.
-        top_k: classes that the file puts out, that of the greatest logit first; None: it puts out
-            numbers.
-        reach: real range of the input beyond which its first quantizer does not tell values
-            apart; None where the input's grid was given.
-    """
-
-    model: onnx.ModelProto
-    axes: tuple[int, ...]
-    head: str | None
-    top_k: int | None
-    reach: tuple[float, float] | None
+def _result(node: Node) -> str:
+    """The output of an operation that counts: of TopK, the indices."""
+    return node.proto.output[-1 if node.kind == "TopK" else 0]
 
 
 class Translator:
@@ -94,6 +74,10 @@ class Translator:
         self.grid = grid
         self.reach: tuple[float, float] | None = None
         self.constants = Constants(model, opset(model))
+        self.heads: dict[str, Node] = {}
+        self.kept: dict[str, RequestError] = {}  # what is kept, and why
+        quantized = [n for n, v in self.constants.values.items() if isinstance(v, Quantized)]
+        self.activations = Activations(model, quantized)
         name = model.graph.input[0].name
         axes = input_axes(model, len(sample) + 1)
         shape = (1, *(sample[axis - 1] for axis in inverse(axes)[1:]))
@@ -120,14 +104,43 @@ class Translator:
                 self.constants.evaluate(node.proto, node.attributes)
                 continue
             self._check_operands(node)
-            if node.kind not in OPERATIONS:
-                raise node.refusal(
-                    f"{node.kind} of activations is not supported",
-                    f"supported are {', '.join(sorted(OPERATIONS))}",
-                )
-            made = node.proto.output[-1 if node.kind == "TopK" else 0]
-            self.values[made] = OPERATIONS[node.kind](self, node)
+            self.values[_result(node)] = self._value(node, OPERATIONS)
         return self._finished()
+
+    def _value(
+        self, node: Node, operations: dict[str, Callable[[Translator, Node], Value]]
+    ) -> Value:
+        """One operation, in normal form where that has it, else as the file has it.
+
+        Raises:
+            RequestError: neither will do.
+        """
+        before = self.graph.state()
+        try:
+            return self._translated(node, operations)
+        except RequestError as error:
+            if node.kind in CHOICES or not may_be_kept(self.activations, node):
+                raise
+            self.graph.restore(before)
+            made = keep(self, node, error)
+            self.kept[made.name] = error
+            return made
+
+    def _translated(
+        self, node: Node, operations: dict[str, Callable[[Translator, Node], Value]]
+    ) -> Value:
+        if node.kind not in operations:
+            raise node.refusal(
+                f"{node.kind} of activations is not supported",
+                f"supported are {', '.join(sorted(operations))}",
+            )
+        values = [self.values.get(name) for name in node.inputs]
+        if any(isinstance(v, Tensor) and v.name in self.graph.elements for v in values):
+            raise node.refusal(f"{node.kind} of integers is not supported", "use real values")
+        made = operations[node.kind](self, node)
+        if isinstance(made, Head):
+            self.heads[_result(node)] = node
+        return made
 
     def _check_known(
         self, nodes: list[Node], operations: dict[str, Callable[[Translator, Node], Value]]
@@ -396,4 +409,6 @@ class Translator:
             made = self.graph.add("Flatten", [made], (1, classes), name="logits", axis=1)
         if not self.graph.nodes:
             raise RequestError("the model holds no layers", hint="export a trained network")
-        return Normal(self.graph.model(made), self.axes, head.kind, head.top_k, self.reach)
+        model = self.graph.model(made)
+        check_kept(model, self.kept)
+        return Normal(model, self.axes, head.kind, head.top_k, self.reach)

@@ -105,7 +105,7 @@ def test_they_train_are_kept_and_both_files_agree(data, tmp_path, name, epochs):
     assert logits.std(0).min() > 0
 
     exported = export(again.model, data.shape, tmp_path / "export")
-    agreement = check_agreement(again.model, exported, inputs, hardware=False)
+    agreement = check_agreement(again.model, exported, inputs)
     assert agreement.undecided < agreement.samples
     assert max(agreement.qonnx_max_abs, agreement.qcdq_max_abs) < 1e-4
 

@@ -53,7 +53,7 @@ def test_a_transformer_trains_reloads_and_exports(data, tmp_path):
     bits = [layer.linear1, layer.linear2, layer.self_attn.out_proj]
     assert [module.weight_quant.bit_width() for module in bits] == [2, 4, 4]
     exported = export(model, SHAPE, tmp_path / "export")
-    agreement = check_agreement(model, exported, data.floats(data.validation), hardware=False)
+    agreement = check_agreement(model, exported, data.floats(data.validation))
     assert max(agreement.qonnx_max_abs, agreement.qcdq_max_abs) < 1e-4
     assert agreement.reference_max_abs is None
     assert why_not_lowered(model, settings)
@@ -89,7 +89,7 @@ def test_attention_meets_its_shortcut_in_one_scale(data, tmp_path, crossed, batc
         wanted, got = model.eval()(inputs), outcome.model(inputs)
     assert (wanted - got).std() < 0.1 * wanted.std()
     exported = export(outcome.model, SHAPE, tmp_path / "export")
-    agreement = check_agreement(outcome.model, exported, inputs.numpy(), hardware=False)
+    agreement = check_agreement(outcome.model, exported, inputs.numpy())
     assert max(agreement.qonnx_max_abs, agreement.qcdq_max_abs) < 1e-4
 
 

@@ -77,9 +77,9 @@ def test_all_that_is_wrong_is_listed():
     assert "and 2 more" in caught.value.message
 
 
-def test_a_relu_at_the_end_is_named():
-    with pytest.raises(RequestError, match="a ReLU at the end"):
-        check(nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.ReLU()))
+def test_what_the_host_runs_is_allowed_in_plain_networks():
+    check(nn.Sequential(nn.LayerNorm(8), nn.Flatten(), nn.Linear(64, 10), nn.ReLU()))
+    check(nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.GELU(), nn.Softmax(1)))
 
 
 # ------------------------------------------------------- networks that are made of Brevitas layers
@@ -115,6 +115,20 @@ class Sum(nn.Module):
     def forward(self, x):
         x = self.conv(self.start(x))
         return self.end(self.first(x) + self.second(x))
+
+
+class Parallel(nn.Module):
+    """Two quantized layers side by side behind one quantizer, joined at the end."""
+
+    def __init__(self, behind):
+        super().__init__()
+        self.start = nn.Sequential(identity(), nn.Flatten())
+        self.first = nn.Sequential(qnn.QuantLinear(64, 10, bias=False), behind)
+        self.second = qnn.QuantLinear(64, 10, bias=False)
+
+    def forward(self, x):
+        x = self.start(x)
+        return self.first(x) + self.second(x)
 
 
 SHARED = identity()
@@ -210,10 +224,16 @@ SHARED = identity()
         (Sum(identity(), identity()), "add: values of different scales", "one and the same"),
         (Sum(nn.Identity(), nn.Identity()), "add: values that are not quantized", "the same"),
         (
-            nn.Sequential(identity(), nn.Conv2d(1, 4, 1), relu(), *last()),
-            "is not quantized",
+            nn.Sequential(identity(), conv(1, 4), relu(), nn.Conv2d(4, 4, 1), relu(), *last()),
+            "layer 3 is not quantized",
             "Quant",
         ),
+        (
+            nn.Sequential(nn.Conv2d(1, 4, 1), nn.BatchNorm2d(4), conv(4, 4), relu(), *last()),
+            "layer 0 is not quantized",
+            "put a QuantIdentity between it and the first quantized layer",
+        ),
+        (Parallel(nn.GELU()), "layer first.1 is a GELU", "batch norm and ReLU"),
         (nn.Sequential(identity(), conv(1, 4), nn.ReLU(), *last()), "is a ReLU", "QuantReLU"),
     ],
 )
@@ -242,6 +262,11 @@ def test_rules_that_only_brevitas_networks_break(model, says, fix):
         ),
         nn.Sequential(identity(), conv(1, 4), relu(), nn.AvgPool2d(2), identity(), *last()),
         nn.Sequential(identity(), conv(1, 4, bias=True, bias_quant=Int32Bias), relu(), *last()),
+        # What the host runs: float layers at both ends, and what hardware has no layer of.
+        nn.Sequential(nn.Conv2d(1, 4, 1), nn.BatchNorm2d(4), relu(), conv(4, 4), relu(), *last()),
+        nn.Sequential(nn.Conv2d(1, 4, 1), conv(4, 4, input_quant=Int8ActPerTensorFloat), *last()),
+        nn.Sequential(identity(), conv(1, 4), relu(), *last(), nn.GELU(), nn.Linear(10, 10)),
+        nn.Sequential(identity(), conv(1, 4), relu(), *last(), nn.Softmax(1), relu()),
     ],
 )
 def test_what_brevitas_networks_may_do(model):

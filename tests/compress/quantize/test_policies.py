@@ -159,7 +159,7 @@ def test_minifloats_are_trained_and_exported(data, tmp_path, kind, width):
     model = run(data, tmp_path, small(), epochs=1, format=kind, target="export")
     exported = export(model, SHAPE, tmp_path / "export")
     inputs = data.floats(data.validation)[:32]
-    agreement = check_agreement(model, exported, inputs, hardware=False)
+    agreement = check_agreement(model, exported, inputs)
     assert agreement.qonnx_max_abs < 1e-5
     assert agreement.reference_max_abs is agreement.qcdq_max_abs is None
     assert "minifloats" in exported.qcdq_skipped

@@ -169,7 +169,8 @@ def grouped():
 def unsupported():
     file, x = good(8)
     x = file.add("MatMul", x, file.weights(8, 4))
-    return file.model(file.add("Einsum", x, equation="ij->ij"), 1, 4)
+    x = file.quant(file.add("Einsum", x, equation="ij->ij"), 0.125, 4.0)
+    return file.model(file.add("MatMul", x, file.weights(4, 4)), 1, 4)
 
 
 def foreign():
@@ -224,7 +225,8 @@ def one_output():
 def behind_softmax():
     file, x = good(8)
     x = file.add("Softmax", file.add("MatMul", x, file.weights(8, 4)), axis=1)
-    return file.model(file.add("Mul", x, 2.0), 1, 4)
+    x = file.quant(file.add("Mul", x, 2.0), 0.125, 4.0)
+    return file.model(file.add("MatMul", x, file.weights(4, 4)), 1, 4)
 
 
 def unflattened():

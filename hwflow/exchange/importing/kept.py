@@ -1,0 +1,165 @@
+"""Operations of a file that are kept as they are, for the host to run.
+
+The normal form knows what hardware takes. What else there is before the first quantized layer of a
+file, or behind its last, goes into the new graph unchanged, on tensors that lie as the file has
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import AttributeProto, TensorProto, helper
+
+from hwflow.bottlenecks import Place
+from hwflow.errors import RequestError
+from hwflow.exchange.activations import BORDERS, Activations
+from hwflow.exchange.importing.graph import OPSET, Tensor
+from hwflow.exchange.importing.nodes import Codes, Head, Node
+from hwflow.exchange.importing.reading import QONNX_DOMAIN, opset
+from hwflow.exchange.values import Quantized
+
+if TYPE_CHECKING:
+    from hwflow.exchange.importing.normal import Translator
+
+
+def may_be_kept(network: Activations, node: Node) -> bool:
+    """Whether an operation of a file lies before its first quantized layer or behind its last."""
+    number = network.find(node.proto)
+    return number is not None and network.order.place(number) in (Place.BEFORE, Place.BEHIND)
+
+
+def check_kept(model: onnx.ModelProto, kept: Mapping[str, RequestError]) -> None:
+    """Refuse what is kept where the network can't be divided between it and the quantized layers.
+
+    Args:
+        model: the normal form.
+        kept: outputs of what is kept, and why hardware does not take it.
+
+    Raises:
+        RequestError: the reason of the first such operation.
+    """
+    network = Activations(model)
+    order, nodes = network.order, network.nodes
+    numbers = [n for n, node in enumerate(nodes) if node.output[0] in kept]
+    quantizers = {n for n, node in enumerate(nodes) if node.op_type in BORDERS} - set(numbers)
+    for number in numbers:
+        before = order.place(number) is Place.BEFORE
+        border = order.begin(number, quantizers) if before else order.end(number)
+        if border is None:
+            raise kept[nodes[number].output[0]]
+
+
+def keep(t: Translator, node: Node, error: RequestError) -> Tensor:
+    """An operation of the file as it is.
+
+    Args:
+        t: whose graph it goes into.
+        node: the operation.
+        error: why hardware does not take it, raised where the host can't either.
+    """
+    if any(a.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for a in node.proto.attribute):
+        raise error
+    operands = [_operand(t, node, place, error) for place in range(len(node.inputs))]
+    made = t.graph.free(node.proto.output[0])
+    if node.proto.domain == QONNX_DOMAIN:
+        proto = _renamed(node.proto, operands, made)
+        shape, element = t.graph.shapes[operands[0]], int(TensorProto.FLOAT)
+        t.graph.keep([proto], made, shape, element)
+    else:
+        _keep_standard(t, node, operands, made, error)
+    shape = t.graph.shapes[made]
+    return Tensor(made, shape, tuple(range(len(shape))))
+
+
+def _operand(t: Translator, node: Node, place: int, error: RequestError) -> str:
+    """The new graph's tensor that holds an operand as the file has it."""
+    name = node.inputs[place]
+    if not name:
+        return ""
+    if name in t.constants:
+        value = t.constants.values[name]
+        if isinstance(value, Quantized):
+            value = np.asarray(value.value, np.float32)
+        kind: Any = np.float32 if value.dtype == np.float64 else value.dtype
+        return t.graph.parameter(f"{node.name}_{place}", value, kind)
+    found = t.values[name]
+    if isinstance(found, Codes):
+        raise error
+    if isinstance(found, Head) and found.top_k is not None:
+        raise error
+    if isinstance(found, Head):  # It is no end: something follows.
+        found = t.values[name] = keep(t, t.heads[name], error)
+    return t.graph.as_in_file(found, node.name).name
+
+
+def _renamed(proto: onnx.NodeProto, operands: list[str], made: str) -> onnx.NodeProto:
+    renamed = onnx.NodeProto()
+    renamed.CopyFrom(proto)
+    renamed.name = proto.name or made
+    del renamed.input[:], renamed.output[:]
+    renamed.input.extend(operands)
+    renamed.output.append(made)
+    return renamed
+
+
+def _keep_standard(
+    t: Translator, node: Node, operands: list[str], made: str, error: RequestError
+) -> None:
+    """An operation of ONNX, in the version of the new graph, and the shape of what it makes."""
+    graph = t.graph
+    used = [name for name in dict.fromkeys(operands) if name]
+    stored = [graph.parameters[name] for name in used if name in graph.parameters]
+    given = [name for name in used if name not in graph.parameters]
+    ends = [
+        helper.make_tensor_value_info(name, graph.element(name), graph.shapes[name])
+        for name in given
+    ]
+    output = helper.make_tensor_value_info(made, TensorProto.UNDEFINED, None)
+    proto = helper.make_graph(
+        [_renamed(node.proto, operands, made)], "kept", ends, [output], initializer=stored
+    )
+    version = opset(t.file)
+    model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", version)])
+    model.ir_version = 8
+    try:
+        if version < OPSET:
+            model = _converted(model)
+        result = _run(model, {name: graph.zeros(name) for name in given})
+    except Exception as reason:  # Whatever onnx and onnxruntime raise.
+        text = " ".join(str(reason).split())[:200]
+        raise RequestError(
+            f"{error.message}; nor can the host run it: {type(reason).__name__}: {text}",
+            hint=error.hint,
+        ) from reason
+    for tensor in model.graph.initializer:
+        graph.parameters.setdefault(tensor.name, tensor)
+    element = helper.np_dtype_to_tensor_dtype(result.dtype)
+    graph.opset = max(graph.opset, version)
+    graph.keep(list(model.graph.node), made, result.shape, element)
+
+
+def _converted(model: onnx.ModelProto) -> onnx.ModelProto:
+    from onnx.version_converter import convert_version
+
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.FLOAT
+    return convert_version(model, OPSET)
+
+
+def _run(model: onnx.ModelProto, inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    """What onnxruntime makes of zeros."""
+    import onnxruntime
+
+    inferred = onnx.shape_inference.infer_shapes(model)
+    if not inferred.graph.output[0].type.tensor_type.elem_type:
+        raise ValueError("the type of its output is not known")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(
+        inferred.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return np.asarray(session.run(None, inputs)[0])
