@@ -37,12 +37,14 @@ class Normal:
         head: what the file does behind the logits, in `normal.HEADS`; None: nothing.
         reach: real range of the input beyond which its first quantizer does not tell values
             apart; None where the input's grid was given.
+        kept_before: whether operations that only the host runs come first.
     """
 
     model: onnx.ModelProto
     axes: tuple[int, ...]
     head: str | None
     reach: tuple[float, float] | None
+    kept_before: bool = False
 
 
 @dataclass(frozen=True)
