@@ -1,5 +1,7 @@
 """Networks divided between accelerator and host: where, and that they compute what they did."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import onnx
 import pytest
@@ -8,13 +10,15 @@ from onnx import helper
 from hwflow.data import Dataset, Split
 from hwflow.dataflow.integers import InputCode
 from hwflow.emulate import Emulator
-from hwflow.errors import HwflowError
+from hwflow.errors import HwflowError, RequestError
 from hwflow.exchange import Reference
 from hwflow.exchange.importing.importer import import_model
 from hwflow.host import Software, divide
 from hwflow.host.agreement import check_division
 from hwflow.host.software import HostFile
 from hwflow.recipe import ImportedModel
+from hwflow.simulate import Waveform
+from hwflow.verify import record
 from tests.model_files import File, saved
 
 FRAMES = 40
@@ -280,3 +284,35 @@ def test_what_lies_before_a_quantized_layer_without_a_quantizer_is_an_error(finn
         divide(model, InputCode(1.0, 0.0, 0, 7))
     assert "norm: Erf can't be lowered; nor can the host run it" in raised.value.message
     assert "put a quantizer in front of MatMul" in raised.value.hint
+
+
+# ----------------------------------------------------------------------------------- what reads it
+
+
+class Recorder:
+    """In a simulator's place: what it would have been given."""
+
+    def __init__(self, bound):
+        self.design = SimpleNamespace(bound_cycles=bound)
+        self.codes = None
+
+    def run(self, codes, waveform):
+        self.codes = codes
+
+
+def test_a_waveform_is_of_the_heads_codes(finn, tmp_path):
+    file = File(1, 8)
+    x = hidden(file)
+    model = normal(file.model(x, 1, 6), tmp_path)
+    data = real_data(8)
+    division, software = divided(model, data, tmp_path)
+    specialised(division.graph).save(str(tmp_path / "hardware.onnx"))
+    simulator = Recorder(bound=10)
+    record(simulator, data, software, tmp_path, Waveform(tmp_path / "w.vcd", 100, 400))
+    codes = software.codes(data, data.test)
+    assert np.array_equal(simulator.codes, np.resize(codes, (52, 8)))
+
+
+def test_a_folder_of_another_version_says_so(tmp_path):
+    with pytest.raises(RequestError, match=r"holds no network\.onnx"):
+        Software(tmp_path)

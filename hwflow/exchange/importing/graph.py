@@ -40,6 +40,7 @@ class Normal:
             numbers.
         reach: real range of the input beyond which its first quantizer does not tell values
             apart; None where the input's grid was given.
+        kept_before: whether operations that only the host runs come first.
     """
 
     model: onnx.ModelProto
@@ -47,6 +48,7 @@ class Normal:
     head: str | None
     top_k: int | None
     reach: tuple[float, float] | None
+    kept_before: bool = False
 
 
 @dataclass(frozen=True)

@@ -61,10 +61,14 @@ class Imported:
         """What the accelerator's input numbers mean, in words."""
         if self.code is None:
             reach = self.normal.reach
+            if self.normal.kept_before:
+                return "codes of a quantizer behind what the host runs"
             ends = "" if reach is None else f", which tells {reach[0]:g} to {reach[1]:g} apart"
             return f"codes of the first quantizer{ends}"
         code = self.code
         low, high = (code.scale * n + code.offset for n in (code.minimum, code.maximum))
+        if self.normal.kept_before:
+            return f"codes of a quantizer behind what the host runs, inputs {low:g} to {high:g}"
         return f"codes {code.minimum} to {code.maximum} for {low:g} to {high:g}"
 
 

@@ -33,8 +33,9 @@ def may_be_kept(network: Activations, node: Node) -> bool:
     return number is not None and network.order.place(number) in (Place.BEFORE, Place.BEHIND)
 
 
-def check_kept(model: onnx.ModelProto, kept: Mapping[str, RequestError]) -> None:
+def check_kept(model: onnx.ModelProto, kept: Mapping[str, RequestError]) -> bool:
     """Refuse what is kept where the network can't be divided between it and the quantized layers.
+    Tells whether anything is kept before them.
 
     Args:
         model: the normal form.
@@ -47,11 +48,13 @@ def check_kept(model: onnx.ModelProto, kept: Mapping[str, RequestError]) -> None
     order, nodes = network.order, network.nodes
     numbers = [n for n, node in enumerate(nodes) if node.output[0] in kept]
     quantizers = {n for n, node in enumerate(nodes) if node.op_type in BORDERS} - set(numbers)
+    before = {number for number in numbers if order.place(number) is Place.BEFORE}
     for number in numbers:
-        before = order.place(number) is Place.BEFORE
-        border = order.begin(number, quantizers) if before else order.end(number)
+        begins = number in before
+        border = order.begin(number, quantizers) if begins else order.end(number)
         if border is None:
             raise kept[nodes[number].output[0]]
+    return bool(before)
 
 
 def keep(t: Translator, node: Node, error: RequestError) -> Tensor:

@@ -410,5 +410,5 @@ class Translator:
         if not self.graph.nodes:
             raise RequestError("the model holds no layers", hint="export a trained network")
         model = self.graph.model(made)
-        check_kept(model, self.kept)
-        return Normal(model, self.axes, head.kind, head.top_k, self.reach)
+        before = check_kept(model, self.kept)
+        return Normal(model, self.axes, head.kind, head.top_k, self.reach, before)

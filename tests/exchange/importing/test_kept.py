@@ -67,6 +67,7 @@ def qcdq(opset):
 def test_both_ends_of_a_qonnx_file_are_kept(tmp_path, opset):
     imported = checked(saved(qonnx(opset), tmp_path), input=PIXELS)
     assert imported.normal.head == "Softmax"
+    assert imported.meaning == "codes of a quantizer behind what the host runs, inputs 0 to 1"
     found = kinds(imported)
     assert found[0] == "Conv"
     assert ("LayerNormalization" in found) == (opset >= 17)
@@ -94,6 +95,7 @@ def test_what_follows_softmax_keeps_it(tmp_path):
     x = file.add("Mul", file.add("Softmax", x, axis=1), 2.0)
     imported = checked(saved(file.model(x, 1, 4), tmp_path))
     assert imported.normal.head is None
+    assert imported.meaning.startswith("codes of the first quantizer")
     assert kinds(imported)[-2:] == ["Softmax", "Mul"]
 
 
