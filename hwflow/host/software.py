@@ -60,14 +60,18 @@ class Outcome:
 
     Attributes:
         trace: of the part that the accelerator computes.
-        output: the accelerator's output integers in front of a tail, (N, elements); None: there is
-            no tail, and it gives classes.
+        integers: the accelerator's output in front of a tail, (N, elements); None: there is no
+            tail, and it gives classes.
         logits: of the whole network, (N, classes).
     """
 
     trace: Trace
-    output: Codes | None
+    integers: Codes | None
     logits: NDArray[Any]
+
+    def output(self, width: int) -> Codes:
+        """The accelerator's output, (N, width): integers, or classes in order."""
+        return self.trace.classes(width) if self.integers is None else self.integers
 
 
 class Software:

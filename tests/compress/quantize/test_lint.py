@@ -264,7 +264,9 @@ def test_rules_that_only_brevitas_networks_break(model, says, fix):
         nn.Sequential(identity(), conv(1, 4, bias=True, bias_quant=Int32Bias), relu(), *last()),
         # What the host runs: float layers at both ends, and what hardware has no layer of.
         nn.Sequential(nn.Conv2d(1, 4, 1), nn.BatchNorm2d(4), relu(), conv(4, 4), relu(), *last()),
-        nn.Sequential(nn.Conv2d(1, 4, 1), conv(4, 4, input_quant=Int8ActPerTensorFloat), *last()),
+        nn.Sequential(
+            nn.Conv2d(1, 4, 1), conv(4, 4, input_quant=Int8ActPerTensorFloat), relu(), *last()
+        ),
         nn.Sequential(identity(), conv(1, 4), relu(), *last(), nn.GELU(), nn.Linear(10, 10)),
         nn.Sequential(identity(), conv(1, 4), relu(), *last(), nn.Softmax(1), relu()),
     ],
