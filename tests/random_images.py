@@ -46,6 +46,7 @@ class Block:
         pads: rows above, columns left, rows below, columns right.
         weight_bits, activation_bits: 1 to 8; 1: -1 and +1.
         per_channel, batch_norm, signed: of weights' scales, behind the convolution, activations.
+        quantized_bias: whether the convolution has a bias of integers times a scale.
     """
 
     kind: str
@@ -59,6 +60,7 @@ class Block:
     per_channel: bool = False
     batch_norm: bool = True
     signed: bool = False
+    quantized_bias: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ class ImageCase:
 
 def random_description(seed: int, blocks: int = 4) -> Description:
     """A description, every number of it at random."""
-    random = np.random.default_rng(seed)
+    random, biases = np.random.default_rng(seed), np.random.default_rng([seed, 6])
 
     def one_of(*values: Any) -> Any:
         return values[random.integers(len(values))]
@@ -149,6 +151,7 @@ def random_description(seed: int, blocks: int = 4) -> Description:
             per_channel=bool(random.integers(2)),
             batch_norm=bool(random.integers(2)),
             signed=bool(random.integers(2)),
+            quantized_bias=bool(biases.random() < 0.25),
         )
 
     image = (int(random.integers(3, 12)), int(random.integers(3, 12)))
@@ -245,6 +248,11 @@ class _Network:
         inputs = [value.name, weights]
         if self.graph.random.random() < 0.3 and not block.batch_norm:
             inputs.append(self.graph.parameter(self.graph.random.normal(0, 0.3, width)))
+        elif block.quantized_bias:
+            bias = self.graph.parameter(self.graph.random.normal(0, 0.3, width))
+            bits = int(self.graph.random.choice([4, 8, 16]))
+            scale = float(np.float32(1.1 / 2 ** (bits - 1)))
+            inputs.append(self.graph.quant(bias, scale, bits, True))
         name = self.graph.node("Conv", inputs, group=groups, **attributes)
         spread = value.top * math.sqrt(taps * channels // groups)
         shape = (width, *out)

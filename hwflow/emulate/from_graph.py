@@ -13,7 +13,6 @@ from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.dataflow.specialise import base_op, has_constant
 from hwflow.emulate.layers import (
-    TABLE,
     ArgMax,
     Concatenation,
     Convolution,
@@ -24,14 +23,12 @@ from hwflow.emulate.layers import (
     Padding,
     Repeat,
     Same,
-    Steps,
     Sum,
-    TableSteps,
     WindowPool,
     Windows,
-    even_steps,
 )
 from hwflow.emulate.ranges import Range
+from hwflow.emulate.steps import TABLE, Steps, TableSteps, even_steps
 from hwflow.errors import HwflowError
 
 # These move integers and change none.

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from qonnx.core.onnx_exec import execute_onnx
 
 from hwflow.emulate import Emulator
-from hwflow.emulate.layers import EXACT, Linear, Steps, TableSteps, even_steps
+from hwflow.emulate.layers import EXACT, Linear
+from hwflow.emulate.steps import Steps, TableSteps, even_steps
 from hwflow.errors import HwflowError
 from hwflow.exchange import Reference
 from tests.hardware import lowered

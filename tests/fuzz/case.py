@@ -91,6 +91,7 @@ class Case:
         rtl: whether RTL is simulated.
         frames: samples.
         source, sink: stalls in percent.
+        top_k: classes that come out, or all where there are fewer.
         fifos: seed of random FIFO depths; None: as simulation sizes them.
     """
 
@@ -102,6 +103,7 @@ class Case:
     source: int = 0
     sink: int = 0
     fifos: int | None = 0
+    top_k: int = 1
 
     def build(self) -> Network:
         """The network."""
@@ -147,6 +149,7 @@ def random_case(seed: int, *, rtl: bool = False) -> Case:
         source=int(random.choice([0, 30, 60])),
         sink=int(random.choice([0, 50, 80])),
         fifos=None if random.random() < 0.1 else seed,
+        top_k=int(np.random.default_rng([seed, 7]).choice([1, 1, 1, 2, 3, 5])),
     )
 
 

@@ -104,7 +104,9 @@ def hardware_of(case: Case, network: Network) -> Lowered:
         onnx.save(network.model, str(path))
         mvau = cast(Any, case.mvau)
         folding.write_text("{}")
-        least = Hardware(mvau=mvau, folding=str(folding))
+        classes = network.model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
+        top_k = min(case.top_k, classes)
+        least = Hardware(mvau=mvau, folding=str(folding), top_k=top_k)
         hardware = lower(path, network.code, least, PYNQ)
         if case.folding is None:
             return hardware

@@ -12,6 +12,7 @@ LEAST = {
     **dict.fromkeys(("width", "weight_bits", "activation_bits", "input_bits", "features"), 1),
     **dict.fromkeys(("shape", "kernel", "stride", "dilation", "frames"), 1),
     "classes": 2,
+    "top_k": 1,
 }
 SIMPLEST = {"head": "flatten", "mvau": "lut", "weight_scaling": "per_tensor", "folding": None}
 # In the order in which they are tried: a block that is made a simpler one keeps its place.
@@ -48,7 +49,7 @@ def shrink(case: Case, fails: Callable[[Case], bool], attempts: int = 200) -> Ca
 def simpler(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Cases that differ in one thing, the simplest first."""
     yield from ({**data, "network": network} for network in _shorter(data["network"]))
-    for key in ("folding", "mvau", "source", "sink", "frames"):
+    for key in ("folding", "mvau", "source", "sink", "frames", "top_k"):
         yield from ({**data, key: value} for value in _values(key, data[key]))
     yield from ({**data, "network": network} for network in _smaller(data["network"]))
 

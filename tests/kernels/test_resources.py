@@ -1,8 +1,11 @@
 """The kernels' resource estimates against what Yosys makes of them."""
 
+import numpy as np
+
 from tests.kernels import test_streams as streams
 from tests.kernels.bench import describe
 from tests.kernels.resources import estimated, synthesised
+from tests.kernels.test_kernels import label_select
 
 
 def test_estimates_of_the_stream_kernels_are_near_the_netlists(finn, tmp_path):
@@ -19,3 +22,15 @@ def test_estimates_of_the_stream_kernels_are_near_the_netlists(finn, tmp_path):
         about = f"{describe(model)}: {found}, estimated {estimate}"
         assert abs(found["lut"] - estimate["lut"]) <= max(4, 0.2 * found["lut"]), about
         assert {found["dsp"], found["bram18"], estimate["dsp"], estimate["bram18"]} == {0}, about
+
+
+def test_estimates_of_several_labels_are_near_the_netlists(finn, tmp_path):
+    """Of layers that they were not fitted to."""
+    random = np.random.default_rng(0)
+    shapes = [(10, 1, 10, True, 4), (12, 2, 9, False, 3), (20, 4, 7, False, 2)]
+    layers = [label_select(n, pe, f"INT{bits}", bias, random, k) for n, pe, bits, bias, k in shapes]
+    for model, found in zip(layers, synthesised(layers, tmp_path), strict=True):
+        estimate = estimated(model)
+        about = f"{describe(model)}: {found}, estimated {estimate}"
+        assert abs(found["lut"] - estimate["lut"]) <= 0.25 * found["lut"], about
+        assert found["dsp"] == found["bram18"] == 0, about

@@ -8,14 +8,16 @@ from hwflow.board import load_board
 from hwflow.dataflow.folding import fold_for_cycles
 from hwflow.dataflow.stitch import insert_converters, insert_fifos
 from hwflow.errors import HwflowError
+from hwflow.recipe import Hardware
 from hwflow.rtl.generate import generate
 from hwflow.simulate import Simulator
 from hwflow.synth import check_capacity, synthesize, yosys
 from hwflow.synth.cells import count_resources
-from hwflow.synth.netlist import write_netlist
+from hwflow.synth.netlist import why_not_simulated, write_netlist
 from hwflow.synth.yosys import total
-from hwflow.verify import compare_netlist
+from hwflow.verify import compare_netlist, hardware_order
 from tests.hardware import PYNQ, lowered
+from tests.random_images import Block, Description, build
 from tests.random_networks import LayerSpec, build_case
 
 LAYER = LayerSpec(6, 4, 3, False, False, True, False)
@@ -106,6 +108,38 @@ def test_the_netlist_equals_the_rtl_in_every_cycle_and_one_wrong_bit_is_found(
         except HwflowError:  # The fault stops the stream altogether.
             wrong += 1
     assert wrong > 0
+
+
+def test_the_netlist_of_a_graph_with_images_equals_the_rtl_in_every_cycle(finn, models, tmp_path):
+    """Padding, windows, a pool: their memories are LUT RAM, of which there are open models."""
+    blocks = (
+        Block("conv", 1, pads=(1, 1, 1, 1), weight_bits=2, activation_bits=2),
+        Block("max_pool", kernel=(2, 2), stride=(2, 2)),
+    )
+    case = build(Description((1, 6, 6), blocks, classes=2, input_bits=2, direct=True, seed=5))
+    model = lowered(case, Hardware(mvau="lut")).model
+    rtl, netlist, cache = (tmp_path / name for name in ("rtl", "netlist", "cache"))
+    generate(insert_converters(model), rtl, PYNQ.part, 100)
+    found = synthesize(rtl, PYNQ, cache, logs=tmp_path)
+    assert sum(node["bram18"] for node in found.values()) == 0
+    assert why_not_simulated(rtl, PYNQ, cache) is None
+    design = write_netlist(rtl, netlist, PYNQ, cache)
+    assert {"FMPadding_rtl", "ConvolutionInputGenerator_rtl", "Pool_rtl"} <= {
+        node.op for node in design.nodes
+    }
+    assert any(
+        re.search(r"\bRAM\d+[MX]", (netlist / f"{n.name}.v").read_text()) for n in design.nodes
+    )
+    codes = hardware_order(case.codes(12), model.get_tensor_shape(model.graph.input[0].name))
+    simulators = (Simulator(folder, models, optimise=False) for folder in (rtl, netlist))
+    assert compare_netlist(*simulators, codes, seed=5)["mismatches"] == 0
+
+
+def test_why_a_netlist_is_not_simulated_names_the_node_and_its_memory(monkeypatch, rtl, cache):
+    texts = {"conv0": "LUT6 a();", "conv0_windows": "RAMB18E1 b(); RAMB36E1 c();"}
+    monkeypatch.setattr("hwflow.synth.netlist.netlists", lambda *arguments: texts)
+    reason = why_not_simulated(rtl, PYNQ, cache)
+    assert reason == "conv0_windows holds RAMB18E1, RAMB36E1, of which there is no open model"
 
 
 def test_a_module_that_yosys_rejects_is_named_with_its_log(rtl, cache, tmp_path):

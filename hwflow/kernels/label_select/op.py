@@ -59,9 +59,21 @@ class LabelSelect_rtl(LabelSelect, KernelOp):
     def lut_estimation(self, fpgapart: str) -> int:
         """LUTs: an adder and a comparator of the sum's width for each PE, and the state.
 
-        Fitted to Yosys 0.70, synth_xilinx, 10 labels of 7 to 17 bits, PE 1 to 10.
+        Of several labels: each place of the list compares with, and takes, one of the numbers that
+        come in, which are compared with each other first.
+
+        Fitted to Yosys 0.70, synth_xilinx: one label of 10 labels of 7 to 17 bits, PE 1 to 10;
+        2 to 10 of 10 to 1000 labels of 6 to 20 bits, PE 1 to 5, within 17 %.
         """
-        return int(self.get_nodeattr("PE") * (3 * self.get_input_datatype().bitwidth() + 4) + 16)
+        pe, k = self.get_nodeattr("PE"), self.get_nodeattr("K")
+        bits = self.get_input_datatype().bitwidth()
+        if k == 1:
+            return int(pe * (3 * bits + 4) + 16)
+        total = bits + 1
+        place = total + self.get_output_datatype().bitwidth()
+        merge = k * place * (2.5 + 1.85 * (min(pe, k) - 1))
+        biased = len(self.onnx_node.input) > 1
+        return round(merge + total * (1.2 * pe * (pe - 1) / 2 + pe * biased))
 
     def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
         """Write the layer's module, biases in its parameters.
