@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ Codes = NDArray[np.int64]
 SHOWN = 6
 # Samples that software and emulator compute at a time: their activations are kept.
 SAMPLES = 500
+# Numbers on all streams that are kept of the RTL, at most, but for a few frames: a part of the
+# frames is simulated and compared at a time.
+KEPT, LEAST_FRAMES = 2**25, 10
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,12 @@ class Execution:
 
 @dataclass(frozen=True)
 class RtlExecution:
-    """The RTL under one stall pattern."""
+    """The RTL under one stall pattern: what it did, its cycles, and what was measured of the first
+    part of the frames."""
 
     stall: Stall
     execution: Execution
+    cycles: int
     result: SimulationResult = field(repr=False)
 
 
@@ -213,6 +218,8 @@ def verify_rtl(
 ) -> list[RtlExecution]:
     """The RTL against the emulator under each stall pattern: every number on every stream.
 
+    As many frames as memory is wanted for go through the RTL at a time; then it starts anew.
+
     Args:
         simulator: of the complete accelerator.
         model: the hardware graph that it was generated from.
@@ -222,25 +229,32 @@ def verify_rtl(
         seed: of the stalls.
         classes: what the accelerator's outputs, (N, elements), lead to, (N,); default: the first.
     """
-    layers = Emulator(model).run_streams(codes)
+    emulator = Emulator(model)
     streams = [s for s in simulator.design.streams if s.producer != "s_axis"]
     capture = [stream.name for stream in streams]
+    size = max(LEAST_FRAMES, KEPT // sum(s.beats * s.elements for s in streams))
     executions = []
     for number, stall in enumerate(stalls):
-        result = simulator.run(codes, stall=stall, seed=seed + number, capture=capture)
-        pairs = [
-            (s.producer, layers[s.tensor], result.captured[s.name][: len(codes)]) for s in streams
-        ]
+        results, mismatches, difference = [], 0, None
+        for start in range(0, len(codes), size):
+            part = codes[start : start + size]
+            layers = emulator.run_streams(part)
+            result = simulator.run(part, stall=stall, seed=seed + number, capture=capture)
+            pairs = [
+                (s.producer, layers[s.tensor], result.captured[s.name][: len(part)])
+                for s in streams
+            ]
+            mismatches += _mismatches(pairs)
+            difference = difference or first_difference(pairs, start)
+            results.append(replace(result, captured={}))
+        outputs = np.concatenate([result.outputs for result in results])
+        right = None if labels is None else accuracy(classes(outputs), labels)
         executions.append(
             RtlExecution(
                 stall,
-                Execution(
-                    len(codes),
-                    None if labels is None else accuracy(classes(result.outputs), labels),
-                    _mismatches(pairs),
-                    first_difference(pairs),
-                ),
-                result,
+                Execution(len(codes), right, mismatches, difference),
+                sum(result.total_cycles for result in results),
+                results[0],
             )
         )
     return executions
@@ -291,7 +305,7 @@ def verify(
         {
             "stall": e.stall.model_dump(),
             **e.execution.facts(),
-            "cycles": e.result.total_cycles,
+            "cycles": e.cycles,
             "cycles_per_frame": e.result.cycles_per_frame,
         }
         for e in executions

@@ -15,7 +15,6 @@ QUANTIZED = (IMAGES, "stages.quantize.epochs=1")
 TRAINED = (*QUANTIZED, "stages.train.epochs=1")
 RECIPES = {
     "cifar10-cnv-w1a1": (QUANTIZED, {"XnorMVAU", "Pool"}),
-    "cifar10-cnv-w1a2": (QUANTIZED, {"LutMVAU", "Pool"}),
     "cifar10-cnv-w2a2": (QUANTIZED, {"LutMVAU", "Pool"}),
     "cifar10-resnet8-w4a4": (TRAINED, {"ElementwiseAdd", "DuplicateStreams", "GlobalAccPool"}),
     "cifar10-mobilenet-w4a4": (TRAINED, {"VVAU", "GlobalAccPool"}),

@@ -14,6 +14,7 @@ from hwflow.rtl.generate import generate
 from hwflow.simulate import Simulator, Waveform
 from hwflow.simulate.packing import pack, unpack
 from hwflow.simulate.sizing import size_fifos
+from hwflow.verify import verify_rtl
 from tests.hardware import PYNQ, lowered
 from tests.random_networks import LayerSpec, build_case
 
@@ -76,6 +77,29 @@ def test_statistics_account_for_every_beat_and_fifos_for_every_word(simulator):
     assert depths
     for name, high in result.fifo_high_water.items():
         assert 0 < high <= depths[name] + 1
+
+
+def test_many_frames_are_compared_in_parts(sized, simulator, monkeypatch):
+    monkeypatch.setattr("hwflow.verify.KEPT", 1)
+    monkeypatch.setattr("hwflow.verify.LEAST_FRAMES", 4)
+    codes, stalls = CASE.codes(10), [Stall(), Stall(source=30, sink=50)]
+    for execution in verify_rtl(simulator, sized.model, codes, None, stalls, seed=1):
+        assert (execution.execution.samples, execution.execution.mismatches) == (10, 0)
+        assert execution.cycles > 2 * execution.result.total_cycles > 0  # Three parts.
+        assert len(execution.result.outputs) == 4
+
+    right = Emulator.run_streams
+
+    def wrong(emulator, part):
+        layers = right(emulator, part)
+        if len(part) == 2:  # The last part.
+            layers[emulator.output][1] += 1
+        return layers
+
+    monkeypatch.setattr(Emulator, "run_streams", wrong)
+    (execution,) = verify_rtl(simulator, sized.model, codes, None, stalls[:1], seed=1)
+    assert execution.execution.mismatches == 1
+    assert execution.execution.difference.sample == 9
 
 
 def test_the_same_seed_gives_the_same_cycles(simulator):
