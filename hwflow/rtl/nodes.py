@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from qonnx.core.modelwrapper import ModelWrapper
@@ -47,6 +51,20 @@ def generate_node(
         return _generate(model, node, Path(scratch), folder, part, clock_mhz)
 
 
+@contextmanager
+def _counters_of_a_bit() -> Iterator[None]:
+    """FINN's windows take the logarithm of the most steps that one of their counters makes, which
+    is 0 where they leave two pixels of a signal: let that be the logarithm of 1."""
+    from finn.custom_op.fpgadataflow.rtl import convolutioninputgenerator_rtl as windows
+
+    own = windows.math
+    windows.math = SimpleNamespace(ceil=math.ceil, log2=lambda count: math.log2(count or 1))
+    try:
+        yield
+    finally:
+        windows.math = own
+
+
 def _generate(
     model: ModelWrapper, node: Any, code: Path, folder: Path, part: str, clock_mhz: float
 ) -> Node:
@@ -59,7 +77,8 @@ def _generate(
     if node.op_type == "ConvolutionInputGenerator_rtl" and layer.select_impl_style() == "default":
         layer.get_buffer_depth = lambda: windows_of(layer).buffer
     try:
-        layer.code_generation_ipgen(model, part, 1000 / clock_mhz)
+        with _counters_of_a_bit():
+            layer.code_generation_ipgen(model, part, 1000 / clock_mhz)
     except (AssertionError, ValueError) as error:  # How FINN refuses attributes.
         raise HwflowError(
             f"FINN has no {node.op_type} for {node.name}: {error}",
