@@ -123,7 +123,8 @@ class _Steps:
         prepare_finn()
         build, data = self.build, self.build.data()
         whole = onnx.load(str(context.folders[build.source] / "model.qonnx.onnx"))
-        hardware = self._hardware(context)
+        given = context.facts[build.source].get("top_k")
+        hardware = choosing(build.recipe.hardware, given)
         division = divide(whole, input_code(data), hardware.top_k or 1)
         check_chosen(division, build.recipe.hardware)
         division.save(folder)
@@ -142,23 +143,6 @@ class _Steps:
             "top_k": hardware.top_k if division.tail is None else 1,
             "host": facts,
         }
-
-    def _hardware(self, context: Context) -> Hardware:
-        """What the recipe asks for, and as many classes as a model file puts out.
-
-        Raises:
-            RequestError: the two differ.
-        """
-        hardware = self.build.recipe.hardware
-        given = context.facts[self.build.source].get("top_k") or 1
-        if hardware.top_k is None or given == 1:
-            return hardware.model_copy(update={"top_k": hardware.top_k or given})
-        if hardware.top_k != given:
-            raise RequestError(
-                f"the model file puts out {given} classes, but hardware.top_k is {hardware.top_k}",
-                hint="leave hardware.top_k out",
-            )
-        return hardware
 
     def _host(
         self, division: Division, whole: Any, software: Software, data: Dataset
@@ -266,6 +250,27 @@ def input_code(data: Dataset) -> InputCode | None:
 
     code = data.encoding
     return None if code is None else InputCode(code.scale, code.offset, code.minimum, code.maximum)
+
+
+def choosing(hardware: Hardware, given: int | None) -> Hardware:
+    """What a recipe asks for, `top_k` filled in.
+
+    Args:
+        hardware: of the recipe.
+        given: classes that a model file puts out; None: it puts out numbers.
+
+    Raises:
+        RequestError: the two differ.
+    """
+    given = given or 1
+    if hardware.top_k is None or given == 1:
+        return hardware.model_copy(update={"top_k": hardware.top_k or given})
+    if hardware.top_k != given:
+        raise RequestError(
+            f"the model file puts out {given} classes, but hardware.top_k is {hardware.top_k}",
+            hint="leave hardware.top_k out",
+        )
+    return hardware
 
 
 def check_top_k(hardware: Hardware, classes: int) -> None:

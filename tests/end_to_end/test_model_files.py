@@ -10,7 +10,6 @@ import pytest
 from onnx import TensorProto, helper
 
 from hwflow.errors import RequestError
-from hwflow.pipeline import Context
 from hwflow.run import prepare
 from tests.end_to_end.command import run
 from tests.model_files import File, saved
@@ -104,21 +103,6 @@ def test_a_file_that_ends_with_top_k_gives_its_classes_in_order(tmp_path):
     page = (place / "report.html").read_text()
     assert "5 classes, that of the greatest logit first" in page
     assert "Accuracy, first of 5 classes" in page
-
-
-@pytest.mark.parametrize(
-    ("wanted", "given", "found"),
-    [(None, None, 1), (None, 5, 5), (5, 5, 5), (3, None, 3), (3, 1, 3), (3, 5, None)],
-)
-def test_as_many_classes_come_out_as_the_file_or_the_recipe_says(tmp_path, wanted, given, found):
-    overrides = [] if wanted is None else [f"hardware.top_k={wanted}"]
-    build = prepare(str(network(tmp_path)), "pynq-z2", None, overrides)
-    context = Context({}, {"import": {"top_k": given}}, tmp_path, tmp_path, print)
-    if found is not None:
-        assert build._hardware(context).top_k == found
-        return
-    with pytest.raises(RequestError, match=r"puts out 5 classes, but hardware\.top_k is 3"):
-        build._hardware(context)
 
 
 def test_inputs_of_a_file_and_a_recipe_with_a_model(tmp_path):
