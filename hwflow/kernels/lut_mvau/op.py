@@ -39,7 +39,8 @@ class LutMVAU_rtl(MVAU, KernelOp):
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
         """Execute in Python."""
         node = self.onnx_node
-        product = context[node.input[0]] @ context[node.input[1]]
+        vectors = context[node.input[0]].reshape(self.get_normal_input_shape())
+        product = vectors @ context[node.input[1]]
         context[node.output[0]] = product.reshape(context[node.output[0]].shape)
 
     @property
