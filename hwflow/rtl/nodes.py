@@ -74,9 +74,10 @@ def _generate(
         layer.generate_params = functools.partial(_write_mvau_weights, node=node)
     if node.op_type == "Thresholding_rtl":
         layer.generate_params = functools.partial(_write_thresholds, node=node)
-    if node.op_type == "ConvolutionInputGenerator_rtl" and layer.select_impl_style() == "default":
-        layer.get_buffer_depth = lambda: windows_of(layer).buffer
+    windows = node.op_type == "ConvolutionInputGenerator_rtl"
     try:
+        if windows and layer.select_impl_style() == "default":
+            layer.get_buffer_depth = lambda: windows_of(layer).buffer
         with _counters_of_a_bit():
             layer.code_generation_ipgen(model, part, 1000 / clock_mhz)
     except (AssertionError, ValueError) as error:  # How FINN refuses attributes.

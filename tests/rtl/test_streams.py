@@ -92,7 +92,7 @@ def test_windows_of_a_depthwise_layer_are_not_converted(finn):
 
 def test_a_layer_that_finn_refuses_is_an_error(finn, tmp_path):
     graph = HardwareGraph()
-    graph.windows(graph.input((2, 2, 2), "INT3"), (1, 1), stride=(2, 2), name="windows")
+    graph.windows(graph.input((2, 2, 2), "INT3"), (1, 1), stride=(3, 3), name="windows")
     with pytest.raises(HwflowError, match=r"FINN has no .* for windows: ") as caught:
         generate(graph.model(), tmp_path, PYNQ.part, 100)
     assert "folding" in caught.value.hint
