@@ -19,7 +19,7 @@ FEW = 0.25
 Value = TypeVar("Value")
 
 
-class once(cached_property[Value]):  # noqa: N801
+class Once(cached_property[Value]):
     """A cached_property without its lock.
 
     Before Python 3.12 that lock is one for all objects of a class: a layer's thread would wait
@@ -45,17 +45,17 @@ class Spectrum:
         self.matrix = matrix
         self.count = min(matrix.shape)
 
-    @once
+    @Once
     def _gram(self) -> Array:
         """Lower triangle of the Gram matrix, column major."""
         rows, columns = self.matrix.shape
         return lapack.gram((self.matrix if rows <= columns else self.matrix.T).numpy())
 
-    @once
+    @Once
     def _tridiagonal(self) -> lapack.Tridiagonal:
         return lapack.Tridiagonal(self._gram)
 
-    @once
+    @Once
     def values(self) -> torch.Tensor:
         """(min(n, m),) singular values, greatest first; below 1e-8 of that they are noise."""
         squares = self._tridiagonal.values()
@@ -67,7 +67,7 @@ class Spectrum:
             return self._all_vectors[:, :count]
         return torch.from_numpy(self._tridiagonal.vectors(count)[:, ::-1].copy())
 
-    @once
+    @Once
     def _all_vectors(self) -> torch.Tensor:
         options: dict[str, Any] = {"lower": True, "check_finite": False, "driver": "evd"}
         _, vectors = scipy.linalg.eigh(self._gram, **options)
@@ -92,7 +92,7 @@ class Basis:
         """(min(n, m),) singular values, greatest first."""
         return self.spectrum.values
 
-    @once
+    @Once
     def tails(self) -> torch.Tensor:
         """(min(n, m) + 1,): sums of the squares that are left after the first 0, 1, ... values."""
         squares = self.values**2

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from hwflow.compress.decompose.basis import Basis, once
+from hwflow.compress.decompose.basis import Basis, Once
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class Kernel:
         """(outputs taps, inputs)."""
         return self.tensor.flatten(0, 1)
 
-    @once
+    @Once
     def square(self) -> float:
         """Squared Frobenius norm."""
         return float(self.tensor.flatten() @ self.tensor.flatten())
 
-    @once
+    @Once
     def kept(self) -> torch.Tensor:
         """(outputs + 1, inputs + 1): squared norm of the core that HOSVD keeps at any two ranks."""
         out, inner, taps = self.size.outputs, self.size.inputs, self.size.taps
