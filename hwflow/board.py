@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from hwflow import shipped
+from hwflow.config import shipped
+from hwflow.config.yaml_source import check, load_yaml, nearest
 from hwflow.errors import RequestError
-from hwflow.yaml_source import check, load_yaml, nearest
 
 Family = Literal["zynq-7000", "zynq-ultrascale+", "ecp5"]
 

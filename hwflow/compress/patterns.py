@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from hwflow.config.yaml_source import nearest
 from hwflow.errors import RequestError
 from hwflow.recipe.pattern import matches
-from hwflow.yaml_source import nearest
 
 
 def matched(pattern: str, names: Iterable[str], where: str) -> set[str]:

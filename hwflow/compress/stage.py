@@ -15,9 +15,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from hwflow.artifacts import write_whole
 from hwflow.costs import Target
 from hwflow.data import Dataset, Split
+from hwflow.engine.artifacts import write_whole
 from hwflow.errors import HwflowError
 from hwflow.recipe import Section
 

@@ -32,12 +32,12 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.board import Board
+from hwflow.config.yaml_source import nearest
 from hwflow.costs.hardware import Folding, mvu_dsps, mvu_luts
 from hwflow.costs.products import takes_dsps
 from hwflow.dataflow.specialise import base_op
 from hwflow.errors import RequestError
 from hwflow.recipe.hardware import MvauChoice
-from hwflow.yaml_source import nearest
 
 Unit = Literal["dsp", "lut"]
 

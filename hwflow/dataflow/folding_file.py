@@ -10,11 +10,11 @@ import onnx
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
+from hwflow.config.yaml_source import Source, load_yaml, nearest
 from hwflow.costs import divisors
 from hwflow.dataflow.folding import DEPTHWISE, WINDOWS, reader_of, sizes_of
 from hwflow.dataflow.specialise import base_op
 from hwflow.errors import RequestError
-from hwflow.yaml_source import Source, load_yaml, nearest
 
 PARALLEL = "parallel_window"
 

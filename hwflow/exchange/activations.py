@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import onnx
 
-from hwflow.bottlenecks import INPUT, Order
+from hwflow.graphs.bottlenecks import INPUT, Order
 
 # Operations of weights; a product is one whose weights come from a quantizer.
 PRODUCTS = frozenset({"Conv", "MatMul", "Gemm"})

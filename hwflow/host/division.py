@@ -18,7 +18,6 @@ import onnx
 from onnx import helper
 from qonnx.core.modelwrapper import ModelWrapper
 
-from hwflow.bottlenecks import INPUT, Place
 from hwflow.dataflow.integers import (
     InputCode,
     NotLoweredError,
@@ -29,6 +28,7 @@ from hwflow.dataflow.integers import (
 from hwflow.errors import HwflowError
 from hwflow.exchange.activations import BORDERS, Activations
 from hwflow.exchange.reference import OPERATIONS, Reference
+from hwflow.graphs.bottlenecks import INPUT, Place
 from hwflow.host.files import head_file, tail_file
 
 NETWORK, FOLDER = "network.onnx", "host"

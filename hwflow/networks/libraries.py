@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from hwflow.config.yaml_source import nearest
 from hwflow.errors import RequestError, ToolError
 from hwflow.recipe.network import TorchvisionNetwork, TransformersNetwork
-from hwflow.yaml_source import nearest
 
 
 def build_torchvision(spec: TorchvisionNetwork, classes: int) -> nn.Module:

@@ -10,9 +10,9 @@ from typing import Any
 
 from torch import nn
 
+from hwflow.config.yaml_source import nearest
 from hwflow.errors import RequestError
 from hwflow.recipe import PythonNetwork
-from hwflow.yaml_source import nearest
 
 
 def build_user_network(

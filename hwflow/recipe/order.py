@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from hwflow.config.yaml_source import nearest
 from hwflow.errors import RequestError
 from hwflow.recipe.optimization import Optimization
-from hwflow.yaml_source import nearest
 
 # Granularities of pruning that leave zeros in weights, where others take units out.
 SCATTERED = frozenset({"element", "block", "n_of_m", "row", "column"})

@@ -12,8 +12,9 @@ from hwflow.bitstream import why_skipped
 from hwflow.board import Board
 from hwflow.costs import LayerShape, Target, recipe_target, total_estimate
 from hwflow.costs.layers import FLOAT_BITS
+from hwflow.engine.pipeline import ENDS
+from hwflow.engine.records import StepRecord
 from hwflow.kernels import KERNELS
-from hwflow.pipeline import ENDS
 from hwflow.recipe import Prune, Recipe
 from hwflow.recipe.network import network_name
 from hwflow.recipe.optimization import Optimization
@@ -43,7 +44,6 @@ from hwflow.report.schema import (
     Verification,
 )
 from hwflow.rtl import Design, Port
-from hwflow.step_records import StepRecord
 
 OWN_KERNELS = {kernel.op: f"hwflow {kernel.name}" for kernel in KERNELS}
 

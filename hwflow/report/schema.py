@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from hwflow.artifacts import write_whole
+from hwflow.engine.artifacts import write_whole
 from hwflow.errors import RequestError
 
 FILE = "report.json"

@@ -10,7 +10,7 @@ def failures(facts: Mapping[str, Any]) -> list[str]:
     """A sentence for each execution that parts from the one before it.
 
     Args:
-        facts: what `hwflow.verify.verify` returned.
+        facts: what `hwflow.verify.executions.verify` returned.
 
     Returns:
         For each, how many samples differ, and the first layer, sample and values.

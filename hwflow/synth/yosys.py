@@ -14,8 +14,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from hwflow.artifacts import file_hash
 from hwflow.board import Board, Family
+from hwflow.engine.artifacts import file_hash
 from hwflow.errors import HwflowError
 from hwflow.processes import in_parallel, run_process
 from hwflow.rtl import Design, Node, load_design

@@ -13,8 +13,8 @@ import pytest
 from qonnx.core.onnx_exec import execute_onnx
 
 from hwflow.emulate import Emulator
-from tests.hardware import lowered
-from tests.random_networks import LayerSpec, build_case
+from tests.support.hardware import lowered
+from tests.support.random_networks import LayerSpec, build_case
 
 FRAMES = 20_000
 LAYER = LayerSpec(64, 2, 2, False, False, True, True)

@@ -11,8 +11,8 @@ from hwflow.dataflow.folding import fold_for_cycles
 from hwflow.dataflow.stitch import insert_converters, insert_fifos
 from hwflow.rtl.generate import generate
 from hwflow.simulate import Simulator
-from tests.hardware import PYNQ, lowered
-from tests.random_networks import LayerSpec, build_case
+from tests.support.hardware import PYNQ, lowered
+from tests.support.random_networks import LayerSpec, build_case
 
 LAYER = LayerSpec(64, 2, 2, False, False, True, True)
 CASE = build_case(784, [LAYER] * 3, 10, 2, identity=False, bias=True, seed=1)

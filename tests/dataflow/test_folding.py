@@ -10,8 +10,8 @@ from hwflow.dataflow.folding import fold_for_cycles, layer_cycles
 from hwflow.dataflow.folding_file import fold_from_file
 from hwflow.errors import HwflowError, RequestError
 from hwflow.recipe import Hardware
-from tests.hardware import PYNQ, lowered
-from tests.random_networks import LayerSpec, build_case
+from tests.support.hardware import PYNQ, lowered
+from tests.support.random_networks import LayerSpec, build_case
 
 LAYER = LayerSpec(12, 3, 3, False, False, True, False)
 

@@ -20,9 +20,9 @@ from hwflow.dataflow.integers import to_integers
 from hwflow.emulate import Emulator
 from hwflow.errors import HwflowError
 from hwflow.exchange import Reference
-from hwflow.verify import hardware_order
-from tests.hardware import lowered
-from tests.random_images import KINDS, Block, Description, build, image_cases
+from hwflow.verify.executions import hardware_order
+from tests.support.hardware import lowered
+from tests.support.random_images import KINDS, Block, Description, build, image_cases
 
 
 def compare(case, model, quantizers, frames=6):

@@ -8,7 +8,7 @@ from hwflow.dataflow.integers import to_integers
 from hwflow.dataflow.specialise import SpecialiseToRtl
 from hwflow.errors import HwflowError
 from hwflow.exchange import Reference
-from tests.random_networks import LayerSpec, build_case, cases
+from tests.support.random_networks import LayerSpec, build_case, cases
 
 
 @settings(max_examples=40)

@@ -14,7 +14,7 @@ from hwflow.exchange import Reference
 from hwflow.exchange.importing.importer import import_model
 from hwflow.exchange.reference import Trace
 from hwflow.recipe import Hardware, ImportedModel
-from tests.model_files import File, saved
+from tests.support.model_files import File, saved
 
 
 def exact_class(slope, zero, accumulators):

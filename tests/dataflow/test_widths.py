@@ -10,8 +10,8 @@ from hwflow.dataflow.stitch import insert_converters, insert_fifos
 from hwflow.emulate import Emulator
 from hwflow.rtl.generate import generate
 from hwflow.simulate import Simulator
-from tests.hardware import PYNQ, lowered
-from tests.random_networks import LayerSpec, build_case
+from tests.support.hardware import PYNQ, lowered
+from tests.support.random_networks import LayerSpec, build_case
 
 LAYER = LayerSpec(2, 4, 4, False, True, False, False)
 

@@ -10,8 +10,8 @@ from hwflow.emulate.layers import EXACT, Linear
 from hwflow.emulate.steps import Steps, TableSteps, even_steps
 from hwflow.errors import HwflowError
 from hwflow.exchange import Reference
-from tests.hardware import lowered
-from tests.random_networks import LayerSpec, build_case, cases
+from tests.support.hardware import lowered
+from tests.support.random_networks import LayerSpec, build_case, cases
 
 
 @settings(max_examples=40)

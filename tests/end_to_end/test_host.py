@@ -8,7 +8,7 @@ import pytest
 
 from tests.end_to_end.command import run
 from tests.exchange.importing.test_kept import dequantized, quantized
-from tests.model_files import File, saved
+from tests.support.model_files import File, saved
 
 NETWORK = """
 import brevitas.nn as qnn

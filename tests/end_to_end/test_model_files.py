@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from hwflow.build.session import prepare
 from hwflow.errors import RequestError
-from hwflow.run import prepare
 from tests.end_to_end.command import run
-from tests.model_files import File, saved
+from tests.support.model_files import File, saved
 
 
 def network(folder, name="my net.onnx", widths=(16, 8, 4)):

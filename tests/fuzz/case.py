@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from hwflow.dataflow.integers import InputCode
 from tests.fuzz.brevitas_network import BrevitasNetwork, random_brevitas
-from tests.random_images import Description, build, random_description
-from tests.random_networks import LayerSpec, build_case
+from tests.support.random_images import Description, build, random_description
+from tests.support.random_networks import LayerSpec, build_case
 
 # One case in so many is exported by Brevitas, one a perceptron; the rest are written as QONNX.
 BREVITAS, PERCEPTRONS = 10, 5

@@ -27,9 +27,9 @@ from hwflow.recipe import Hardware, Stall
 from hwflow.rtl.generate import generate
 from hwflow.simulate import Simulator
 from hwflow.simulate.sizing import size_fifos
-from hwflow.verify import first_difference, hardware_order, verify_rtl
+from hwflow.verify.executions import first_difference, hardware_order, verify_rtl
 from tests.fuzz.case import Case, Network
-from tests.hardware import PYNQ
+from tests.support.hardware import PYNQ
 
 # What hwflow's documentation says that it does not take; anything else that fails is a defect.
 REFUSALS = (

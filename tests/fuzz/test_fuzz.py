@@ -10,7 +10,7 @@ from tests.fuzz.brevitas_network import BrevitasNetwork, Layer
 from tests.fuzz.case import BREVITAS, Case, random_case
 from tests.fuzz.check import Failure, outcome
 from tests.fuzz.shrink import shrink
-from tests.random_images import Block, Description
+from tests.support.random_images import Block, Description
 
 FOUND = sorted(Path(__file__).with_name("cases").glob("*.json"))
 

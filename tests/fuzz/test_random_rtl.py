@@ -13,8 +13,8 @@ from hwflow.emulate import Emulator
 from hwflow.recipe import Hardware, Stall
 from hwflow.rtl.generate import generate
 from hwflow.simulate import Simulator
-from tests.hardware import PYNQ, fold_at_random, lowered
-from tests.random_networks import LayerSpec, build_case
+from tests.support.hardware import PYNQ, fold_at_random, lowered
+from tests.support.random_networks import LayerSpec, build_case
 
 STALLS = (Stall(), Stall(source=30, sink=50), Stall(source=0, sink=80))
 FRAMES = 25

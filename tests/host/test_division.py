@@ -18,8 +18,8 @@ from hwflow.host.agreement import check_division
 from hwflow.host.software import HostFile
 from hwflow.recipe import ImportedModel
 from hwflow.simulate import Waveform
-from hwflow.verify import record
-from tests.model_files import File, saved
+from hwflow.verify.executions import record
+from tests.support.model_files import File, saved
 
 FRAMES = 40
 random = np.random.default_rng(5)

@@ -31,7 +31,7 @@ from hwflow.rtl.generate import in_order
 from hwflow.rtl.nodes import generate_node
 from hwflow.simulate.compile import Variant, compile_program
 from hwflow.simulate.packing import pack, unpack, words_per_beat
-from tests.hardware import PYNQ
+from tests.support.hardware import PYNQ
 
 BENCH = Path(__file__).with_name("bench.cpp")
 STALLS = (Stall(), Stall(source=30, sink=50), Stall(sink=80))

@@ -15,8 +15,8 @@ from qonnx.custom_op.registry import getCustomOp
 from hwflow.processes import in_parallel, run_process
 from hwflow.synth.cells import count_resources
 from hwflow.synth.yosys import FAMILIES
-from tests.hardware import PYNQ
 from tests.kernels.bench import describe, generate_layer
+from tests.support.hardware import PYNQ
 
 Figures = dict[str, int]
 

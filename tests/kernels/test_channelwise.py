@@ -7,8 +7,8 @@ from qonnx.custom_op.registry import getCustomOp
 from hwflow.costs import divisors
 from hwflow.errors import HwflowError
 from hwflow.rtl.nodes import generate_node
-from tests.hardware import PYNQ
 from tests.kernels.bench import Bench, one_layer
+from tests.support.hardware import PYNQ
 
 CASES = 30
 TYPES = ("BIPOLAR", "BINARY", "TERNARY", "UINT2", "INT3", "UINT4", "INT8", "UINT8", "INT12")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from hwflow.costs import divisors
-from tests.hardware_graphs import HardwareGraph
 from tests.kernels.bench import Bench
+from tests.support.hardware_graphs import HardwareGraph
 
 CASES = 40
 

@@ -9,9 +9,9 @@ from qonnx.custom_op.registry import getCustomOp
 from hwflow.processes import in_parallel
 from hwflow.rtl.generate import generate
 from hwflow.synth import synthesize
-from tests.hardware import PYNQ
 from tests.kernels.test_channelwise import channelwise
 from tests.kernels.test_windows import global_acc_pool, pool, upsample
+from tests.support.hardware import PYNQ
 
 # How far LUTs may be off.
 TOLERANCE = 0.2

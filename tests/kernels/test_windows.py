@@ -15,9 +15,9 @@ from hwflow.errors import HwflowError
 from hwflow.rtl.generate import generate
 from hwflow.rtl.nodes import generate_node
 from hwflow.simulate import Simulator
-from tests.hardware import PYNQ
-from tests.hardware_graphs import HardwareGraph
 from tests.kernels.bench import STALLS, Bench, one_layer
+from tests.support.hardware import PYNQ
+from tests.support.hardware_graphs import HardwareGraph
 
 CASES = 30
 TYPES = ("BIPOLAR", "BINARY", "TERNARY", "UINT2", "INT2", "UINT4", "INT4", "INT5", "UINT8", "INT8")

@@ -16,9 +16,9 @@ from hwflow.rtl.generate import generate
 from hwflow.rtl.patches import PATCHES
 from hwflow.simulate import Simulator
 from hwflow.simulate.compile import verilator_root
-from tests.hardware import PYNQ, fold_at_random, lowered
-from tests.hardware_graphs import HardwareGraph
-from tests.random_networks import LayerSpec, build_case
+from tests.support.hardware import PYNQ, fold_at_random, lowered
+from tests.support.hardware_graphs import HardwareGraph
+from tests.support.random_networks import LayerSpec, build_case
 
 LAYER = LayerSpec(8, 3, 3, True, False, True, False)
 BINARY = LayerSpec(8, 1, 1, False, False, True, True)

@@ -12,8 +12,8 @@ from hwflow.errors import HwflowError
 from hwflow.rtl.generate import generate
 from hwflow.rtl.streams import streams_of
 from hwflow.rtl.weights import write_weights
-from tests.hardware import PYNQ
-from tests.hardware_graphs import HardwareGraph
+from tests.support.hardware import PYNQ
+from tests.support.hardware_graphs import HardwareGraph
 
 
 def fork():

@@ -9,8 +9,8 @@ from hwflow.recipe import Stall
 from hwflow.rtl.generate import generate
 from hwflow.simulate import Simulator
 from hwflow.simulate.sizing import size_fifos
-from tests.hardware import PYNQ
-from tests.hardware_graphs import HardwareGraph, executed
+from tests.support.hardware import PYNQ
+from tests.support.hardware_graphs import HardwareGraph, executed
 
 STALLS = (Stall(), Stall(source=30, sink=50), Stall(sink=80))
 

@@ -14,9 +14,9 @@ from hwflow.rtl.generate import generate
 from hwflow.simulate import Simulator, Waveform
 from hwflow.simulate.packing import pack, unpack
 from hwflow.simulate.sizing import size_fifos
-from hwflow.verify import verify_rtl
-from tests.hardware import PYNQ, lowered
-from tests.random_networks import LayerSpec, build_case
+from hwflow.verify.executions import verify_rtl
+from tests.support.hardware import PYNQ, lowered
+from tests.support.random_networks import LayerSpec, build_case
 
 LAYER = LayerSpec(12, 3, 3, False, False, True, False)
 CASE = build_case(24, [LAYER, LAYER], 5, 4, identity=True, bias=True, seed=2)
@@ -80,8 +80,8 @@ def test_statistics_account_for_every_beat_and_fifos_for_every_word(simulator):
 
 
 def test_many_frames_are_compared_in_parts(sized, simulator, monkeypatch):
-    monkeypatch.setattr("hwflow.verify.KEPT", 1)
-    monkeypatch.setattr("hwflow.verify.LEAST_FRAMES", 4)
+    monkeypatch.setattr("hwflow.verify.executions.KEPT", 1)
+    monkeypatch.setattr("hwflow.verify.executions.LEAST_FRAMES", 4)
     codes, stalls = CASE.codes(10), [Stall(), Stall(source=30, sink=50)]
     for execution in verify_rtl(simulator, sized.model, codes, None, stalls, seed=1):
         assert (execution.execution.samples, execution.execution.mismatches) == (10, 0)

@@ -15,10 +15,10 @@ from hwflow.synth import check_capacity, synthesize, yosys
 from hwflow.synth.cells import count_resources
 from hwflow.synth.netlist import why_not_simulated, write_netlist
 from hwflow.synth.yosys import total
-from hwflow.verify import compare_netlist, hardware_order
-from tests.hardware import PYNQ, lowered
-from tests.random_images import Block, Description, build
-from tests.random_networks import LayerSpec, build_case
+from hwflow.verify.executions import compare_netlist, hardware_order
+from tests.support.hardware import PYNQ, lowered
+from tests.support.random_images import Block, Description, build
+from tests.support.random_networks import LayerSpec, build_case
 
 LAYER = LayerSpec(6, 4, 3, False, False, True, False)
 CASE = build_case(8, [LAYER], 4, 4, identity=True, bias=True, seed=1)

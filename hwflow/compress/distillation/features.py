@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from hwflow.config.yaml_source import nearest
 from hwflow.costs.layers import run_once
 from hwflow.errors import RequestError
-from hwflow.yaml_source import nearest
 
 _POOLS: dict[int, Callable[..., torch.Tensor]] = {
     1: functional.adaptive_avg_pool1d,

@@ -12,7 +12,6 @@ from typing import Any
 from torch import nn
 
 from hwflow import networks
-from hwflow.artifacts import write_whole
 from hwflow.compress.distillation.checkpoint import load_weights
 from hwflow.compress.stage import (
     HEADER,
@@ -25,6 +24,7 @@ from hwflow.compress.stage import (
 )
 from hwflow.compress.training import train
 from hwflow.data import Dataset
+from hwflow.engine.artifacts import write_whole
 from hwflow.errors import HwflowError, within
 from hwflow.recipe.distillation import Distillation, Teacher
 from hwflow.recipe.network import PythonNetwork

@@ -13,8 +13,8 @@ from torch.nn.utils import parametrize
 
 from hwflow.compress.prune.attention import HeadAttention, Projections, projections
 from hwflow.compress.prune.groups import CHANNEL_NORMS, CONVOLUTIONS, Group
+from hwflow.config.yaml_source import nearest
 from hwflow.errors import HwflowError, RequestError
-from hwflow.yaml_source import nearest
 
 # Of each layer's tensors, the places along each dimension that go.
 Gone = dict[tuple[str, str], dict[int, set[int]]]

@@ -9,8 +9,8 @@ from typing import Any
 from brevitas.nn.quant_layer import QuantNonLinearActLayer, QuantWeightBiasInputOutputLayer
 from torch import fx
 
-from hwflow.bottlenecks import INPUT, Order, Place
 from hwflow.compress.quantize.tracing import called, module_of
+from hwflow.graphs.bottlenecks import INPUT, Order, Place
 
 
 class HostPlaces:

@@ -15,13 +15,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import AttributeProto, TensorProto, helper
 
-from hwflow.bottlenecks import Place
 from hwflow.errors import RequestError
 from hwflow.exchange.activations import BORDERS, Activations
 from hwflow.exchange.importing.graph import OPSET, Tensor
 from hwflow.exchange.importing.nodes import Codes, Head, Node
 from hwflow.exchange.importing.reading import QONNX_DOMAIN, opset
 from hwflow.exchange.values import Quantized
+from hwflow.graphs.bottlenecks import Place
 
 if TYPE_CHECKING:
     from hwflow.exchange.importing.normal import Translator

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwflow.artifacts import write_whole
 from hwflow.data import Dataset, Encoding, Split
+from hwflow.engine.artifacts import write_whole
 from hwflow.errors import RequestError
 from hwflow.exchange.importing.graph import inverse
 

@@ -18,7 +18,7 @@ from tests.compress.quantize.networks import SHAPE
 from tests.fuzz.brevitas_network import ENCODING, Exported
 from tests.fuzz.case import Case
 from tests.fuzz.check import compare_emulator, compare_rtl
-from tests.hardware import PYNQ
+from tests.support.hardware import PYNQ
 
 CODE = InputCode(ENCODING.scale, ENCODING.offset, ENCODING.minimum, ENCODING.maximum)
 

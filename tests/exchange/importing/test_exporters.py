@@ -20,7 +20,7 @@ from hwflow.dataflow.lower import lower
 from hwflow.emulate import Emulator
 from hwflow.exchange import Reference
 from hwflow.recipe import Hardware
-from tests.model_files import File, checked, kinds, saved
+from tests.support.model_files import File, checked, kinds, saved
 
 
 class Residual(nn.Module):

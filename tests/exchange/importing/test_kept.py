@@ -10,7 +10,7 @@ from hwflow.exchange.importing.importer import import_model
 from hwflow.exchange.importing.reading import newest_opset
 from hwflow.recipe import ImportedModel
 from hwflow.recipe.model import InputMeaning
-from tests.model_files import File, checked, kinds, saved
+from tests.support.model_files import File, checked, kinds, saved
 
 PIXELS = InputMeaning(minimum=0, maximum=1, bits=8)
 random = np.random.default_rng(3)

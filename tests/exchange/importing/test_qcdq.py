@@ -8,7 +8,7 @@ from hwflow.errors import RequestError
 from hwflow.exchange import Reference
 from hwflow.exchange.importing.importer import import_model
 from hwflow.recipe import ImportedModel
-from tests.model_files import File, checked, kinds, saved
+from tests.support.model_files import File, checked, kinds, saved
 
 
 def activation(file, x, scale, zero, clip=None):

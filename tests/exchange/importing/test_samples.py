@@ -11,7 +11,7 @@ from hwflow.exchange.importing.execution import compare
 from hwflow.exchange.importing.importer import choose_samples, import_model
 from hwflow.recipe import Digits, ImportedModel
 from hwflow.recipe.model import InputMeaning
-from tests.model_files import File, saved
+from tests.support.model_files import File, saved
 
 PIXELS = InputMeaning(minimum=0, maximum=1, bits=8)
 

@@ -10,7 +10,7 @@ from hwflow.exchange import Reference
 from hwflow.exchange.importing.execution import compare
 from hwflow.exchange.importing.importer import import_model
 from hwflow.recipe import Hardware
-from tests.model_files import WAYS, declared, random_case, respelled, saved
+from tests.support.model_files import WAYS, declared, random_case, respelled, saved
 
 LOWERED = 6  # Of the networks below, so many are lowered too.
 BIASED = 4  # A network with a bias, of several layers.

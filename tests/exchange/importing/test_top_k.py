@@ -8,7 +8,7 @@ from hwflow.errors import RequestError
 from hwflow.exchange.importing import execution
 from hwflow.exchange.importing.importer import import_model
 from hwflow.recipe import ImportedModel
-from tests.model_files import File, checked, kinds, saved
+from tests.support.model_files import File, checked, kinds, saved
 
 CLASSES = 12
 

@@ -1,0 +1,1 @@
+"""What holds of graphs in general."""

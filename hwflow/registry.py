@@ -1,0 +1,93 @@
+"""Things of a kind that are found, not listed: those of hwflow in a package, others' by entry
+points."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from functools import cached_property
+from importlib import metadata
+from typing import Any, Generic, TypeVar
+
+from hwflow.errors import HwflowError
+
+Member = TypeVar("Member")
+
+
+class Registry(Generic[Member]):
+    """All things of one kind.
+
+    hwflow's own are those that the modules of one of its packages have under a certain name. An
+    installed package adds to them by an entry point, whose group is that package's name:
+
+        [project.entry-points."hwflow.families"]
+        artix = "their_package.artix"
+
+    Its value is a module that has the same name, or `module:object`, the thing itself.
+
+    Args:
+        package: of hwflow, such as `hwflow.families`. It must be given as a literal: the code
+            that a step follows from is read from the sources, and this says that all of the
+            package's modules, and all entry points of the group, belong to it.
+        attribute: what a module calls its member, or a tuple of members.
+        kind: the type of the members; anything else is an error.
+    """
+
+    def __init__(self, package: str, attribute: str, kind: type[Member] | Any) -> None:
+        self.package = package
+        self.attribute = attribute
+        self.kind = kind
+
+    def __iter__(self) -> Iterator[Member]:
+        """The members: hwflow's own by the names of their modules, then others'."""
+        return iter(self._members)
+
+    @cached_property
+    def _members(self) -> tuple[Member, ...]:
+        own = [importlib.import_module(name) for name in own_modules(self.package)]
+        found = [m for module in own for m in _several(getattr(module, self.attribute, ()))]
+        for point in entry_points(self.package):
+            found += self._others(point)
+        return tuple(found)
+
+    def _others(self, point: metadata.EntryPoint) -> list[Any]:
+        """What an installed package adds.
+
+        Raises:
+            HwflowError: the entry point can't be loaded, or is no such thing; names it.
+        """
+        where = f"entry point {point.name} = {point.value!r} of {_distribution(point)}"
+        try:
+            loaded = point.load()
+        except Exception as error:
+            raise HwflowError(
+                f"{where} can't be loaded: {type(error).__name__}: {error}",
+                hint="mend or uninstall that package",
+            ) from error
+        found = _several(loaded if point.attr else getattr(loaded, self.attribute, ()))
+        if not found or not all(isinstance(member, self.kind) for member in found):
+            raise HwflowError(
+                f"{where} gives no {self.kind.__name__}",
+                hint=f"name a module that has {self.attribute}, or the object itself",
+            )
+        return found
+
+
+def own_modules(package: str) -> list[str]:
+    """Dotted names of the modules and packages right inside a package of hwflow, sorted."""
+    path = importlib.import_module(package).__path__
+    return sorted(f"{package}.{module.name}" for module in pkgutil.iter_modules(path))
+
+
+def entry_points(group: str) -> list[metadata.EntryPoint]:
+    """The entry points of a group, sorted by name."""
+    return sorted(metadata.entry_points(group=group), key=lambda point: point.name)
+
+
+def _several(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, tuple) else [value]
+
+
+def _distribution(point: metadata.EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else "an installed package"
