@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from hwflow.board import load_board
-from hwflow.build.request import Build
+from hwflow.build.plan import plan
+from hwflow.build.request import Request, load_request, save_request
 from hwflow.engine.artifacts import write_whole
 from hwflow.engine.logs import log_to
-from hwflow.engine.pipeline import ENDS, Event
+from hwflow.engine.pipeline import ENDS, Event, Pipeline
 from hwflow.engine.records import StepRecord, load_record
 from hwflow.engine.run_directory import OWN, claim
 from hwflow.errors import HwflowError, RequestError, ToolError
-from hwflow.recipe.loading import load_recipe, resolved_yaml
+from hwflow.facts.lowered import LoweringFacts
+from hwflow.facts.synthesised import SynthesisFacts
+from hwflow.facts.verified import NetlistFacts, VerificationFacts
 from hwflow.report import Report, load_report, save_report, to_html
 from hwflow.report.assemble import assemble
 from hwflow.rtl import load_design
@@ -25,38 +26,11 @@ from hwflow.rtl import load_design
 if TYPE_CHECKING:
     from hwflow.simulate import Waveform
 
-REQUEST = "request.json"
 Listener = Callable[[Event], None]
 
 
-def prepare(
-    recipe: str,
-    board: str,
-    out: Path | None = None,
-    overrides: Sequence[str] = (),
-    inputs: Path | None = None,
-) -> Build:
-    """Check everything that a build asks for, before any work.
-
-    Args:
-        recipe: name or path of a recipe, or path of a model file (.onnx).
-        board: name or path.
-        out: run directory; default `runs/<recipe>-<board>`.
-        overrides: `key=value` settings.
-        inputs: file of inputs to verify a model on, instead of the recipe's.
-
-    Raises:
-        RequestError: what is wrong with the request.
-    """
-    if inputs is not None:
-        overrides = [*overrides, f"model.inputs={json.dumps(str(inputs.resolve()))}"]
-    loaded, found = load_recipe(recipe, overrides), load_board(board)
-    place = out or Path("runs") / f"{loaded.recipe.name}-{found.name}"
-    return Build(loaded, found, place)
-
-
 def run_build(
-    build: Build,
+    request: Request,
     *,
     until: str | None = None,
     force: bool = False,
@@ -70,59 +44,47 @@ def run_build(
         KeyboardInterrupt: interrupted; the same build goes on where it stopped.
     """
     started = time.strftime("%Y-%m-%d %H:%M:%S")
-    with claim(build.run_dir, build.title), log_to(build.run_dir):
-        _write_request(build)
+    with claim(request.run_dir, request.title), log_to(request.run_dir):
+        save_request(request)
         problem: HwflowError | None = None
         try:
-            records = build.run(until=until, force=force, on_event=on_event)
-            problem = _verdict(build, records)
+            pipeline = Pipeline(request.run_dir, plan(request), title=request.title)
+            records = pipeline.execute(until, force, on_event)
+            problem = _verdict(request, records)
         except HwflowError as error:
-            records, problem = finished_steps(build), error
-        return _conclude(build, records, started, problem)
+            records, problem = finished_steps(request), error
+        return _conclude(request, records, started, problem)
 
 
 def _conclude(
-    build: Build, records: Mapping[str, StepRecord], started: str, problem: HwflowError | None
+    request: Request,
+    records: Mapping[str, StepRecord],
+    started: str,
+    problem: HwflowError | None,
 ) -> Report:
     """Write the report, and raise the problem if there is one."""
     report = assemble(
-        build.recipe,
-        build.board,
+        request.recipe,
+        request.board,
         records,
-        load_design(build.run_dir / "rtl") if "rtl" in records else None,
+        load_design(request.run_dir / "rtl") if "rtl" in records else None,
         started=started,
         problem=None if problem is None else problem.message,
     )
-    write_report(report, build.run_dir)
+    with contextlib.suppress(OSError):  # The build's own error, a full disk, is what counts.
+        save_report(report, request.run_dir)
+        write_whole(request.run_dir / "report.html", to_html([report]).encode())
     if problem is not None:
         raise problem
     return report
 
 
-def write_report(report: Report, run_dir: Path) -> None:
-    """Write report.json and report.html."""
-    with contextlib.suppress(OSError):  # The build's own error, a full disk, is what counts.
-        save_report(report, run_dir)
-        write_whole(run_dir / "report.html", to_html([report]).encode())
-
-
-def _write_request(build: Build) -> None:
-    """Leave what was asked for, so that the run can be verified again by itself."""
-    request = {
-        "recipe": build.recipe.model_dump(mode="json"),
-        "board": build.board.model_dump(mode="json"),
-        "base": str(build.loaded.base),
-    }
-    write_whole(build.run_dir / "recipe.yaml", resolved_yaml(build.recipe).encode())
-    write_whole(build.run_dir / OWN / REQUEST, json.dumps(request).encode())
-
-
-def finished_steps(build: Build) -> dict[str, StepRecord]:
+def finished_steps(request: Request) -> dict[str, StepRecord]:
     """Records of the steps that are done, in order, up to the first that is not."""
     records: dict[str, StepRecord] = {}
-    for step in build.steps():
+    for step in plan(request):
         try:
-            record = load_record(build.run_dir / OWN / "steps" / f"{step.name}.json")
+            record = load_record(request.run_dir / OWN / "steps" / f"{step.name}.json")
         except ValueError:
             break
         if record is None:
@@ -131,14 +93,14 @@ def finished_steps(build: Build) -> dict[str, StepRecord]:
     return records
 
 
-def _verdict(build: Build, records: dict[str, StepRecord]) -> HwflowError | None:
+def _verdict(request: Request, records: Mapping[str, StepRecord]) -> HwflowError | None:
     """What the finished steps found wrong, if anything."""
     if "synth" in records:
         from hwflow.synth.capacity import check_capacity
 
-        facts = records["synth"].facts
+        synthesis = records["synth"].read(SynthesisFacts)
         try:
-            check_capacity(facts["nodes"], build.board, facts["tool"])
+            check_capacity(synthesis.nodes, request.board, synthesis.tool)
         except HwflowError as error:
             return error
     found = _mismatches(records)
@@ -146,17 +108,13 @@ def _verdict(build: Build, records: dict[str, StepRecord]) -> HwflowError | None
         return None
     return HwflowError(
         f"verification failed: {'; '.join(found)}",
-        hint=f"this is a defect of hwflow or of FINN+; {build.run_dir} reproduces it",
+        hint=f"this is a defect of hwflow or of FINN+; {request.run_dir} reproduces it",
     )
 
 
-def _mismatches(records: dict[str, StepRecord]) -> list[str]:
-    found = []
-    if "sim" in records:
-        from hwflow.report.verdicts import failures
-
-        found += failures(records["sim"].facts)
-    wrong = records["netlist"].facts.get("mismatches", 0) if "netlist" in records else 0
+def _mismatches(records: Mapping[str, StepRecord]) -> list[str]:
+    found = records["sim"].read(VerificationFacts).failures() if "sim" in records else []
+    wrong = records["netlist"].read(NetlistFacts).mismatches if "netlist" in records else 0
     if wrong:
         found.append(f"the netlist differs from the RTL in {wrong} frames")
     return found
@@ -186,8 +144,8 @@ def verify_run(
         RequestError: no finished build there.
         HwflowError: executions differ, or the RTL stops.
     """
-    build = reopen(run_dir)
-    records = finished_steps(build)
+    request = load_request(run_dir)
+    records = finished_steps(request)
     ended = next((r.facts[ENDS] for r in records.values() if r.facts.get(ENDS)), None)
     if ended is not None:
         raise RequestError(
@@ -198,13 +156,13 @@ def verify_run(
         raise RequestError(f"{run_dir} holds no finished RTL", hint="build it first")
     begin, started = time.monotonic(), load_report(run_dir).started
     on_event(Event("started", "verify"))
-    with claim(run_dir, build.title), log_to(run_dir):
+    with claim(run_dir, request.title), log_to(run_dir):
         problem: HwflowError | None = None
         before = records.pop("sim", None)
         try:
             facts = _verify(
-                build,
-                records["dataflow"].facts["quantizers"],
+                request,
+                records["dataflow"].read(LoweringFacts).quantizers,
                 samples,
                 on,
                 waveform,
@@ -217,27 +175,30 @@ def verify_run(
         else:
             took = time.monotonic() - begin
             known = before.facts if before is not None else {}
-            records["sim"] = StepRecord("sim", "sim", {**known, **facts}, took, {}, {})
-            problem = _verdict(build, records)
+            new = facts.model_dump(mode="json", exclude_unset=True)
+            records["sim"] = StepRecord("sim", "sim", {**known, **new}, took, {}, {})
+            problem = _verdict(request, records)
             on_event(Event("finished", "verify", seconds=took))
-        return _conclude(build, records, started, problem)
+        return _conclude(request, records, started, problem)
 
 
 def _verify(
-    build: Build,
+    request: Request,
     quantizers: dict[str, str],
     samples: int | Literal["all"] | None,
     on: Literal["emulator", "rtl"],
     waveform: Waveform | None,
     note: Callable[[str], None],
-) -> dict[str, Any]:
+) -> VerificationFacts:
+    from hwflow.build.materials.samples import dataset
     from hwflow.host import Software
     from hwflow.simulate import Simulator
-    from hwflow.verify.executions import record, verify
+    from hwflow.verify.accelerator import verify
+    from hwflow.verify.waveform import record
 
-    rtl, software = build.run_dir / "rtl", Software(build.run_dir / "dataflow")
-    cache = build.run_dir / OWN / "cache" / "simulate"
-    settings, data = build.recipe.verify, build.data()
+    rtl, software = request.run_dir / "rtl", Software(request.run_dir / "dataflow")
+    cache = request.run_dir / OWN / "cache" / "simulate"
+    settings, data = request.recipe.verify, dataset(request)
     if samples is not None:
         settings = settings.model_copy(update={"rtl_frames": samples})
     if waveform is not None:
@@ -250,27 +211,6 @@ def _verify(
         quantizers=quantizers,
         simulator=Simulator(rtl, cache) if on == "rtl" else None,
         settings=settings,
-        seed=build.recipe.seed,
+        seed=request.recipe.seed,
         note=note,
     )
-
-
-def reopen(run_dir: Path) -> Build:
-    """The build that a run directory is of.
-
-    Raises:
-        RequestError: it is none.
-    """
-    from hwflow.board import Board
-    from hwflow.recipe import Recipe
-    from hwflow.recipe.loading import LoadedRecipe
-
-    try:
-        request = json.loads((run_dir / OWN / REQUEST).read_text())
-        recipe = Recipe.model_validate(request["recipe"])
-        board = Board.model_validate(request["board"])
-    except (OSError, ValueError, KeyError) as error:
-        raise RequestError(
-            f"{run_dir} is no run directory", hint="give one that `hwflow build` made"
-        ) from error
-    return Build(LoadedRecipe(recipe, Path(request["base"])), board, run_dir)

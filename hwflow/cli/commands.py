@@ -106,13 +106,15 @@ def build(
 
     The same command continues a build that was interrupted, and repeats only what changed.
     """
-    from hwflow.build.session import prepare, run_build
+    from hwflow.build.plan import plan
+    from hwflow.build.request import prepare
+    from hwflow.build.session import run_build
     from hwflow.cli.progress import Progress
     from hwflow.report.terminal import summary
 
     request = prepare(recipe, board, out, overrides, inputs)
     console = _console()
-    names = [step.name for step in request.steps()]
+    names = [step.name for step in plan(request)]
     if until in names:
         names = names[: names.index(until) + 1]
     with Progress(names) as progress:

@@ -12,19 +12,24 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel
 
 from hwflow.engine.artifacts import canonical_json, folder_hashes, value_hash
 from hwflow.engine.code_version import code_version
 from hwflow.engine.records import (
     StepRecord,
     damaged_files,
+    followed_hash,
     load_record,
     save_record,
     strange_files,
@@ -67,6 +72,7 @@ class Event:
 
 
 Note = Callable[[str, float | None], None]
+Facts = TypeVar("Facts", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ class Context:
 
     Attributes:
         folders: the folder of each step named in `after`; to be read only.
-        facts: what each of those steps returned.
+        facts: what each of those steps returned, as JSON; see `read`.
         cache: folder for results that are found again by their content (compiled models). All
             steps and later builds share it; what is put there must appear whole.
     """
@@ -85,6 +91,16 @@ class Context:
     cache: Path
     _scratch: Path
     _note: Note
+    _follow: Callable[[Iterable[Path]], None]
+
+    def read(self, step: str, facts: type[Facts]) -> Facts:
+        """What a step named in `after` returned."""
+        return facts.model_validate(self.facts[step])
+
+    def follow(self, files: Iterable[Path]) -> None:
+        """Say which files of the user's the step has read that its settings do not tell of: it
+        runs again when one of them changes."""
+        self._follow(files)
 
     def scratch(self, name: str) -> Path:
         """A folder of the step's own that outlives a kill, for work to continue from.
@@ -108,23 +124,31 @@ class Step:
     Attributes:
         name: such as `01-train`.
         folder: where its files go, relative to the run directory; the step's alone.
-        run: fills the (empty) folder; returns JSON-able facts. It reads nothing but its
-            settings and what the context offers. Facts under `ENDS` say why no later step can be
-            done; the build is then complete.
+        run: fills the (empty) folder; returns a model of facts, or JSON-able ones. It reads
+            nothing but its settings and what the context offers. The fact `ENDS` says why no
+            later step can be done; the build is then complete. The step follows from all code that
+            the module reaches in which this is defined.
         settings: JSON-able values and pydantic models that the outcome depends on. A file that
             the step reads from outside the run belongs here as its hash.
         after: names of earlier steps that it reads.
-        rooms: packages and modules of hwflow that it runs.
-        distributions: installed distributions whose version matters to it.
+        base: folder that the places of followed files are kept relative to, so that the user may
+            move it.
     """
 
     name: str
     folder: str
-    run: Callable[[Path, Context], dict[str, Any] | None]
+    run: Callable[[Path, Context], BaseModel | dict[str, Any] | None]
     settings: Any = None
     after: tuple[str, ...] = ()
-    rooms: tuple[str, ...] = ()
-    distributions: tuple[str, ...] = ()
+    base: Path = Path()
+
+    @property
+    def module(self) -> str:
+        """The module that `run` is defined in."""
+        run: Any = self.run
+        while isinstance(run, partial):
+            run = run.func
+        return str(getattr(run, "__module__", None) or type(run).__module__)
 
 
 class Pipeline:
@@ -249,7 +273,7 @@ class _Build:
         """Hashes of all that a step's outcome follows from."""
         return {
             "settings": value_hash([step.folder, step.settings]),
-            "code": code_version(step.rooms, step.distributions),
+            "code": code_version(step.module),
             **{f"step {name}": self.done[name].outcome for name in step.after},
         }
 
@@ -269,6 +293,11 @@ class _Build:
             name
             for name in sorted(record.causes.keys() | causes)
             if record.causes.get(name) != causes.get(name)
+        ]
+        changed += [
+            place
+            for place, digest in record.followed.items()
+            if followed_hash(step.base / place) != digest
         ]
         if changed:
             return None, f"{' and '.join(changed)} changed"
@@ -315,17 +344,26 @@ class _Build:
             folder = self.run_dir / step.folder
             _remove(folder)
             folder.mkdir(parents=True)
-            with self._context(step, causes) as context:
+            followed: dict[str, str] = {}
+            with self._context(step, causes, followed) as context:
                 facts = json.loads(canonical_json(step.run(folder, context) or {}))
-                files = folder_hashes(folder)
-                seconds = time.monotonic() - started
-                record = StepRecord(step.name, step.folder, facts, seconds, causes, files)
+                record = StepRecord(
+                    step.name,
+                    step.folder,
+                    facts,
+                    time.monotonic() - started,
+                    causes,
+                    folder_hashes(folder),
+                    followed,
+                )
                 save_record(self._record_of(step.name), record)
-        self._tell("finished", step.name, seconds=seconds)
+        self._tell("finished", step.name, seconds=record.seconds)
         return record
 
     @contextlib.contextmanager
-    def _context(self, step: Step, causes: dict[str, str]) -> Iterator[Context]:
+    def _context(
+        self, step: Step, causes: dict[str, str], followed: dict[str, str]
+    ) -> Iterator[Context]:
         scratch = self.own / "scratch" / step.name
         current = scratch / value_hash(causes)[:16]
         for old in scratch.iterdir() if scratch.is_dir() else ():
@@ -337,6 +375,9 @@ class _Build:
             cache=self.own / "cache",
             _scratch=current,
             _note=lambda text, fraction: self._tell("note", step.name, text, fraction=fraction),
+            _follow=lambda files: followed.update(
+                {os.path.relpath(file, step.base): followed_hash(file) for file in files}
+            ),
         )
         shutil.rmtree(scratch, ignore_errors=True)
 

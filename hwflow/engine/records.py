@@ -6,9 +6,13 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from hwflow.engine.artifacts import file_hash, files_in, value_hash, write_whole
+
+Facts = TypeVar("Facts", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class StepRecord:
         seconds: how long it took when it ran.
         causes: hashes of all that its outcome follows from, by what that is.
         files: SHA-256 of each file that it left, by path in its folder.
+        followed: SHA-256 of each of the user's files that it read beyond what its settings tell.
         cached: whether it had finished in an earlier build.
     """
 
@@ -31,12 +36,17 @@ class StepRecord:
     seconds: float
     causes: dict[str, str]
     files: dict[str, str]
+    followed: dict[str, str] = field(default_factory=dict)
     cached: bool = field(default=False, compare=False)
 
     @property
     def outcome(self) -> str:
         """Hash of all that a later step can see of this one."""
         return value_hash([self.folder, self.files, self.facts])
+
+    def read(self, facts: type[Facts]) -> Facts:
+        """What the step returned, as the model that it returned."""
+        return facts.model_validate(self.facts)
 
 
 def save_record(path: Path, record: StepRecord) -> None:
@@ -79,6 +89,11 @@ def strange_files(folder: Path, record: StepRecord) -> list[str]:
     present = files_in(folder) if folder.is_dir() else ()
     paths = (path.relative_to(folder).as_posix() for path in present)
     return [path for path in paths if path not in record.files]
+
+
+def followed_hash(path: Path) -> str:
+    """SHA-256 of a file of the user's; of one that is not there, a word that says so."""
+    return _hash(path) or "missing"
 
 
 def _hash(path: Path) -> str | None:

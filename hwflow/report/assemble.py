@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TypeVar
+
+from pydantic import BaseModel
 
 import hwflow
 from hwflow.bitstream import why_skipped
 from hwflow.board import Board
-from hwflow.costs import LayerShape, Target, recipe_target, total_estimate
+from hwflow.costs import LayerShape, Target, clock_mhz, recipe_target, total_estimate
 from hwflow.costs.layers import FLOAT_BITS
 from hwflow.engine.pipeline import ENDS
 from hwflow.engine.records import StepRecord
+from hwflow.facts import resources, verified
+from hwflow.facts.exported import ExportFacts
+from hwflow.facts.generated import RtlFacts
+from hwflow.facts.imported import ImportFacts
+from hwflow.facts.lowered import LoweringFacts
+from hwflow.facts.stage import StageFacts
+from hwflow.facts.synthesised import SynthesisFacts
+from hwflow.facts.verified import NetlistFacts, VerificationFacts
 from hwflow.kernels import KERNELS
 from hwflow.recipe import Prune, Recipe
 from hwflow.recipe.network import network_name
@@ -41,10 +51,13 @@ from hwflow.report.schema import (
     StageEstimate,
     StallPattern,
     StepTime,
+    Teacher,
     Verification,
 )
 from hwflow.rtl import Design, Port
 
+Facts = TypeVar("Facts", bound=BaseModel)
+Part = TypeVar("Part", bound=BaseModel)
 OWN_KERNELS = {kernel.op: f"hwflow {kernel.name}" for kernel in KERNELS}
 
 
@@ -66,7 +79,8 @@ def assemble(
         started: date and time.
         problem: what it failed of.
     """
-    facts = {name: record.facts for name, record in records.items()}
+    found = _Facts(records)
+    lowering = found.of("dataflow", LoweringFacts)
     return Report(
         recipe=recipe.name,
         board=board.name,
@@ -79,18 +93,34 @@ def assemble(
         data=recipe.data.name if recipe.data is not None else _inputs(recipe),
         problem=problem,
         stages=_stages(recipe, board, records),
-        ended=next((found[ENDS] for found in facts.values() if found.get(ENDS)), None),
-        imported=Import(**facts["import"]) if "import" in facts else None,
-        exchange=_exchange(facts["export"]) if "export" in facts else None,
-        host=_host(facts.get("dataflow", {}).get("host")),
-        hardware=_hardware(recipe, board, facts, design) if design is not None else None,
-        verification=_verification(facts) if "sim" in facts else None,
+        ended=next((r.facts[ENDS] for r in records.values() if r.facts.get(ENDS)), None),
+        imported=_like(Import, found.of("import", ImportFacts)),
+        exchange=_like(Exchange, found.of("export", ExportFacts), without=ENDS),
+        host=_like(Host, lowering.host if lowering else None),
+        hardware=_hardware(recipe, board, found, design) if design is not None else None,
+        verification=_verification(found),
         bitstream=Bitstream(skipped=why_skipped(board)) if design is not None else None,
         steps=[
             StepTime(name=name, seconds=record.seconds, cached=record.cached)
             for name, record in records.items()
         ],
     )
+
+
+class _Facts:
+    """What the finished steps left, by their names."""
+
+    def __init__(self, records: Mapping[str, StepRecord]) -> None:
+        self.records = records
+
+    def of(self, step: str, facts: type[Facts]) -> Facts | None:
+        """What a step left; None: it has not finished."""
+        return self.records[step].read(facts) if step in self.records else None
+
+
+def _like(part: type[Part], facts: BaseModel | None, without: str = "") -> Part | None:
+    """A part of the report that says just what a step left."""
+    return None if facts is None else part(**facts.model_dump(exclude={without}))
 
 
 def _network(recipe: Recipe) -> str:
@@ -108,48 +138,42 @@ def _inputs(recipe: Recipe) -> str:
     return "random inputs"
 
 
-def _exchange(facts: Mapping[str, Any]) -> Exchange:
-    return Exchange(**{name: value for name, value in facts.items() if name != ENDS})
-
-
-def _host(facts: Mapping[str, Any] | None) -> Host | None:
-    return None if facts is None else Host(**facts)
-
-
 def _stages(recipe: Recipe, board: Board, records: Mapping[str, StepRecord]) -> list[Stage]:
     stages = []
     target = recipe_target(recipe, board)
     for name, settings in zip(recipe.stage_names, recipe.stages, strict=True):
         if name in records:
-            facts = records[name].facts
+            facts = records[name].read(StageFacts)
             stages.append(
                 Stage(
                     name=name,
                     kind=settings.kind,
-                    metric=Metric(value=facts["test_accuracy"]),
+                    metric=Metric(value=facts.test_accuracy),
                     seconds=records[name].seconds,
-                    estimate=_stage_estimate(facts["layers"], target),
-                    density=facts.get("density"),
-                    kept=_kept(settings, facts),
+                    estimate=_stage_estimate(facts.layers, target),
+                    density=facts.metrics.get("density"),
+                    kept=_kept(settings, facts.metrics),
                     seeds=_seeds(name, records),
-                    teachers=facts.get("teachers", []),
-                    **{key: facts[key] for key in ("params", "macs", "bops", "weight_bits")},
+                    teachers=[Teacher(**teacher.model_dump()) for teacher in facts.teachers],
+                    params=facts.params,
+                    macs=facts.macs,
+                    bops=facts.bops,
+                    weight_bits=facts.weight_bits,
                 )
             )
     return stages
 
 
-def _kept(settings: Optimization, facts: Mapping[str, Any]) -> Kept | None:
+def _kept(settings: Optimization, metrics: Mapping[str, float]) -> Kept | None:
     if not isinstance(settings, Prune) or settings.budget is None:
         return None
-    share = facts.get(f"{settings.budget.of}_kept")
+    share = metrics.get(f"{settings.budget.of}_kept")
     if share is None:
         return None
     return Kept(of=settings.budget.of, share=share, budget=settings.budget.keep)
 
 
-def _stage_estimate(layers: list[dict[str, Any]], target: Target) -> StageEstimate:
-    shapes = [LayerShape(**layer) for layer in layers]
+def _stage_estimate(shapes: Sequence[LayerShape], target: Target) -> StageEstimate:
     # Of a quantized network, float layers are the host's.
     quantized = [shape for shape in shapes if shape.weight_bits < FLOAT_BITS]
     return StageEstimate(**asdict(total_estimate(quantized or shapes, target)))
@@ -159,35 +183,36 @@ def _seeds(stage: str, records: Mapping[str, StepRecord]) -> Seeds | None:
     """What the repetitions of a stage gave, as far as they are done."""
     places = [PurePosixPath(record.folder) for record in records.values()]
     values = [
-        record.facts["test_accuracy"]
+        record.read(StageFacts).test_accuracy
         for place, record in zip(places, records.values(), strict=True)
         if place.name == stage and place.parts[0] in (stage, "seeds")
     ]
     return seeds(values) if len(values) > 1 else None
 
 
-def _hardware(
-    recipe: Recipe, board: Board, facts: Mapping[str, dict[str, Any]], design: Design
-) -> Hardware:
-    rtl, synth = facts["rtl"], facts.get("synth")
-    performance = facts.get("sim", {}).get("performance", {})
-    clock = recipe.hardware.clock_mhz or board.clock_mhz
-    cycles = performance.get("cycles_per_frame")
-    nodes = synth["nodes"] if synth else {}
-    estimates = {name: Resources(**found) for name, found in rtl["estimates"].items()}
+def _hardware(recipe: Recipe, board: Board, found: _Facts, design: Design) -> Hardware:
+    rtl, synthesis = found.of("rtl", RtlFacts), found.of("synth", SynthesisFacts)
+    lowering, verification = found.of("dataflow", LoweringFacts), found.of("sim", VerificationFacts)
+    assert rtl is not None
+    assert lowering is not None
+    performance = verification.performance if verification else None
+    clock = clock_mhz(recipe.hardware, board)
+    cycles = performance.cycles_per_frame if performance else None
+    nodes = synthesis.nodes if synthesis else {}
     # Of layers that are equally slow, a linear one: it is what costs most to make faster.
     limiting = max(design.nodes, key=lambda node: (node.cycles, "MVAU" in node.op))
-    high_water = performance.get("fifo_high_water", {})
+    high_water = performance.fifo_high_water if performance else {}
+    has_tail = lowering.host is not None and lowering.host.tail is not None
     return Hardware(
         clock_mhz=clock,
         cycles_per_frame=cycles,
-        latency_cycles=performance.get("latency_cycles"),
+        latency_cycles=performance.latency_cycles if performance else None,
         fps=clock * 1e6 / cycles if cycles else None,
         bound_cycles_per_frame=design.bound_cycles,
         limiting_layer=limiting.name,
         input=_numbers(design.input, "code"),
-        output=_numbers(design.output, "integer" if _has_tail(facts) else "label"),
-        top_k=facts["dataflow"].get("top_k", 1),
+        output=_numbers(design.output, "integer" if has_tail else "label"),
+        top_k=lowering.top_k,
         layers=[
             Layer(
                 name=node.name,
@@ -196,8 +221,8 @@ def _hardware(
                 pe=node.pe,
                 simd=node.simd,
                 cycles=node.cycles,
-                estimate=estimates.get(node.name),
-                **nodes.get(node.name, {}),
+                estimate=_like(Resources, rtl.estimates.get(node.name)),
+                **(nodes[node.name].model_dump() if node.name in nodes else {}),
             )
             for node in design.nodes
         ],
@@ -212,22 +237,18 @@ def _hardware(
             if node.fifo is not None
         ],
         resources=ResourceTable(
-            estimate=_sum(rtl["estimates"].values()),
-            synthesis=_sum(nodes.values()) if synth else None,
+            estimate=_sum(rtl.estimates.values()),
+            synthesis=_sum(nodes.values()) if synthesis else None,
             available=Resources(**board.resources.model_dump()),
-            tool=synth["tool"] if synth else None,
+            tool=synthesis.tool if synthesis else None,
         ),
     )
 
 
-def _has_tail(facts: Mapping[str, dict[str, Any]]) -> bool:
-    return bool((facts["dataflow"].get("host") or {}).get("tail"))
-
-
-def _sum(parts: Any) -> Resources:
+def _sum(parts: Iterable[resources.Resources]) -> Resources:
     parts = list(parts)
     return Resources(
-        **{name: sum(part.get(name, 0) for part in parts) for name in Resources.model_fields}
+        **{name: sum(getattr(p, name) for p in parts) for name in Resources.model_fields}
     )
 
 
@@ -240,36 +261,40 @@ def _numbers(port: Port, what: str) -> str:
     )
 
 
-def _execution(facts: Mapping[str, Any]) -> Execution:
-    difference = facts.get("difference")
+def _execution(execution: verified.Execution) -> Execution:
+    difference = execution.difference
     return Execution(
-        samples=facts["samples"],
-        metric=facts["accuracy"],
-        mismatches=facts["mismatches"],
-        difference=Difference(**difference) if difference else None,
+        samples=execution.samples,
+        metric=execution.accuracy,
+        mismatches=execution.mismatches,
+        difference=Difference(**difference.model_dump()) if difference else None,
     )
 
 
-def _verification(facts: Mapping[str, dict[str, Any]]) -> Verification:
-    sim = facts["sim"]
+def _verification(found: _Facts) -> Verification | None:
+    facts = found.of("sim", VerificationFacts)
+    if facts is None:
+        return None
     return Verification(
-        software=_execution(sim["software"]),
-        emulator=_execution(sim["emulator"]),
-        rtl=_rtl(sim["rtl"]) if sim.get("rtl") else None,
-        netlist=Netlist(**facts["netlist"]) if "netlist" in facts else None,
+        software=_execution(facts.software),
+        emulator=_execution(facts.emulator),
+        rtl=_rtl(facts.rtl) if facts.rtl else None,
+        netlist=_like(Netlist, found.of("netlist", NetlistFacts)),
     )
 
 
-def _rtl(patterns: list[dict[str, Any]]) -> RtlExecution:
-    worst = max(patterns, key=lambda pattern: pattern["mismatches"])
+def _rtl(patterns: Sequence[verified.RtlExecution]) -> RtlExecution:
+    worst = max(patterns, key=lambda pattern: pattern.mismatches)
     return RtlExecution(
         **_execution(worst).model_dump(),
-        cycles=sum(pattern["cycles"] for pattern in patterns),
+        cycles=sum(pattern.cycles for pattern in patterns),
         stall_patterns=[
             StallPattern(
-                **pattern["stall"],
-                frames=pattern["samples"],
-                **{k: pattern[k] for k in ("mismatches", "cycles", "cycles_per_frame")},
+                **pattern.stall.model_dump(),
+                frames=pattern.samples,
+                mismatches=pattern.mismatches,
+                cycles=pattern.cycles,
+                cycles_per_frame=pattern.cycles_per_frame,
             )
             for pattern in patterns
         ],

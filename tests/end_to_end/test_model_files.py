@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from hwflow.build.session import prepare
+from hwflow.build.request import prepare
 from hwflow.errors import RequestError
 from tests.end_to_end.command import run
 from tests.support.model_files import File, saved

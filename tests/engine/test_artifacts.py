@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwflow.engine.artifacts import folder_hashes, value_hash, write_whole
-from hwflow.engine.code_version import code_version
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -57,40 +56,3 @@ def test_write_whole_replaces_or_leaves(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert file.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [file]
-
-
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
-    (tmp_path / "room/__pycache__").mkdir(parents=True)
-    for name in ("room/__init__.py", "room/core.sv", "room/__pycache__/core.pyc", "other.py"):
-        (tmp_path / name).write_text("x")
-    return tmp_path
-
-
-@pytest.mark.parametrize(
-    ("file", "counts"),
-    [
-        ("room/core.sv", True),
-        ("room/new.j2", True),
-        ("room/__pycache__/core.pyc", False),
-        ("room/.core.sv.swp", False),
-        ("other.py", False),
-    ],
-)
-def test_code_version_follows_the_sources(package: Path, file: str, counts: bool) -> None:
-    before = code_version(["room"], package=package)
-    assert code_version(["room"], package=package) == before
-    (package / file).write_text("changed")
-    assert (code_version(["room"], package=package) != before) is counts
-
-
-def test_code_version_of_modules_and_distributions(package: Path) -> None:
-    versions = {
-        code_version(["room"], package=package),
-        code_version(["room", "other"], package=package),
-        code_version(["room"], ["pydantic"], package=package),
-        code_version(["room/__init__"], package=package),
-    }
-    assert len(versions) == 4
-    with pytest.raises(ValueError, match="no package or module 'attic'"):
-        code_version(["attic"], package=package)

@@ -239,7 +239,8 @@ def test_second_build_in_one_folder_is_refused_at_once(tmp_path: Path) -> None:
 
 CHILDREN = """
 def compile(folder, context):
-    script = 'sleep 60 & echo $$ $! > pids.tmp; mv pids.tmp pids; wait'
+    pause = "true" if log.with_name("again").exists() else "sleep 60"
+    script = pause + ' & echo $$ $! > pids.tmp; mv pids.tmp pids; wait'
     run_process(["sh", "-c", script], cwd=folder)
 
 try:
@@ -270,7 +271,7 @@ def test_children_end_with_the_build_and_it_resumes(tmp_path: Path, number: sign
         name = {signal.SIGINT: "KeyboardInterrupt", signal.SIGTERM: "Terminated"}[number]
         assert program.lines[-2:] == ["interrupted b", name]
         assert process.returncode == 130
-    program.file.write_text(program.file.read_text().replace("sleep 60", "true"))
+    program.log.with_name("again").touch()
     program.run()
     assert program.lines[-2:] == ["started b", "finished b"]
     assert program.lines.count("begin a") == 1
@@ -314,14 +315,15 @@ def test_changed_code_reruns_the_steps_that_use_it(tmp_path: Path) -> None:
     package = tmp_path / "site" / "hwflow"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
     (package / "blocks").mkdir()
-    (package / "blocks/__init__.py").write_text("")
+    work = "def work(folder, context):\n    (folder / 'out').touch()\n"
+    (package / "blocks/__init__.py").write_text("from hwflow.blocks.more import work\n")
+    (package / "blocks/more.py").write_text(work)
     (package / "blocks/core.sv").write_text("module core; endmodule")
+    (package / "plain.py").write_text(work)
     body = """
-def one(name, after=(), **code):
-    return Step(name, name, slowly(name, pieces=1), after=after, **code)
-
-build([one("a", rooms=("errors",)), one("b", rooms=("blocks",)), one("c", after=("b",)),
-       one("d", distributions=("pydantic",))])
+from hwflow import blocks, plain
+build([Step("a", "a", plain.work), Step("b", "b", blocks.work),
+       Step("c", "c", slowly("c", pieces=1), after=("b",))])
 """
     program = Program(tmp_path, body, package)
     program.run()
@@ -329,13 +331,13 @@ build([one("a", rooms=("errors",)), one("b", rooms=("blocks",)), one("c", after=
     def rerun() -> list[str]:
         program.log.unlink()
         program.run()
-        return [line.split()[1] for line in program.lines if line.startswith("begin")]
+        return [line.split()[1] for line in program.lines if line.startswith("finished")]
 
     assert rerun() == []
     (package / "blocks/core.sv").write_text("module core; wire w; endmodule")
-    assert rerun() == ["b"]  # And not c: b's files came out the same.
-    (package / "errors.py").write_text((package / "errors.py").read_text() + "# changed\n")
-    assert rerun() == ["a"]
+    assert rerun() == ["b", "c"]  # c's code is the program, which imports blocks.
+    (package / "plain.py").write_text(work + "# changed\n")
+    assert rerun() == ["a", "c"]
 
 
 # ------------------------------------------------------------------------------ the disk

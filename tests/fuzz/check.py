@@ -23,11 +23,13 @@ from hwflow.dataflow.stitch import edge_name, insert_converters, insert_fifos
 from hwflow.emulate import Emulator
 from hwflow.errors import HwflowError
 from hwflow.exchange import Reference
+from hwflow.host.input_codes import hardware_order
 from hwflow.recipe import Hardware, Stall
 from hwflow.rtl.generate import generate
 from hwflow.simulate import Simulator
 from hwflow.simulate.sizing import size_fifos
-from hwflow.verify.executions import first_difference, hardware_order, verify_rtl
+from hwflow.verify.comparison import Pair, first_difference
+from hwflow.verify.rtl import verify_rtl
 from tests.fuzz.case import Case, Network
 from tests.support.hardware import PYNQ
 
@@ -144,11 +146,11 @@ def compare_emulator(network: Network, hardware: Lowered, codes: np.ndarray) -> 
     taken = hardware_order(codes, model.get_tensor_shape(emulator.input))
     got = emulator.run_layers(taken) | {emulator.input: taken}
     pairs = [
-        (tensor, hardware_order(trace.codes[name], model.get_tensor_shape(tensor)), got[tensor])
+        Pair(tensor, hardware_order(trace.codes[name], model.get_tensor_shape(tensor)), got[tensor])
         for name, tensor in hardware.quantizers.items()
     ]
     labels = got[emulator.output]
-    difference = first_difference([*pairs, ("label", trace.classes(labels.shape[1]), labels)])
+    difference = first_difference([*pairs, Pair("label", trace.classes(labels.shape[1]), labels)])
     if difference is not None:
         raise MismatchError(f"emulator and software differ: {difference}")
 
@@ -176,9 +178,9 @@ def compare_rtl(case: Case, hardware: Lowered, codes: np.ndarray, cache: Path) -
         generate(model, Path(scratch), PYNQ.part, PYNQ.clock_mhz)
         simulator = Simulator(Path(scratch), cache, optimise=False)
         stall = Stall(source=case.source, sink=case.sink)
-        (execution,) = verify_rtl(simulator, model, taken, None, [stall], seed=len(codes))
-    if execution.execution.difference is not None:
-        raise MismatchError(f"RTL and emulator differ: {execution.execution.difference}")
+        ((execution, _),) = verify_rtl(simulator, model, taken, None, [stall], seed=len(codes))
+    if execution.difference is not None:
+        raise MismatchError(f"RTL and emulator differ: {execution.difference}")
 
 
 def _random_depths(model: ModelWrapper, seed: int) -> dict[str, int]:

@@ -18,7 +18,7 @@ from hwflow.host.agreement import check_division
 from hwflow.host.software import HostFile
 from hwflow.recipe import ImportedModel
 from hwflow.simulate import Waveform
-from hwflow.verify.executions import record
+from hwflow.verify.waveform import record
 from tests.support.model_files import File, saved
 
 FRAMES = 40

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from hwflow.build.hardware_steps import input_code
 from hwflow.compress import STAGES, StageContext
 from hwflow.compress.stage import accuracy
 from hwflow.data import load
@@ -17,8 +16,8 @@ from hwflow.exchange import check_agreement, export
 from hwflow.exchange.importing.importer import import_model
 from hwflow.host import Software, divide
 from hwflow.host.agreement import check_division
+from hwflow.host.input_codes import accelerator_input, input_code
 from hwflow.recipe import Digits, ImportedModel, Quantize
-from hwflow.verify.executions import accelerator_input
 from tests.host.test_division import operations, specialised
 
 SETTINGS = Quantize(kind="quantize", epochs=1, learning_rate=0.01)

@@ -14,7 +14,7 @@ from hwflow.rtl.generate import generate
 from hwflow.simulate import Simulator, Waveform
 from hwflow.simulate.packing import pack, unpack
 from hwflow.simulate.sizing import size_fifos
-from hwflow.verify.executions import verify_rtl
+from hwflow.verify.rtl import verify_rtl
 from tests.support.hardware import PYNQ, lowered
 from tests.support.random_networks import LayerSpec, build_case
 
@@ -80,13 +80,13 @@ def test_statistics_account_for_every_beat_and_fifos_for_every_word(simulator):
 
 
 def test_many_frames_are_compared_in_parts(sized, simulator, monkeypatch):
-    monkeypatch.setattr("hwflow.verify.executions.KEPT", 1)
-    monkeypatch.setattr("hwflow.verify.executions.LEAST_FRAMES", 4)
+    monkeypatch.setattr("hwflow.verify.rtl.KEPT", 1)
+    monkeypatch.setattr("hwflow.verify.rtl.LEAST_FRAMES", 4)
     codes, stalls = CASE.codes(10), [Stall(), Stall(source=30, sink=50)]
-    for execution in verify_rtl(simulator, sized.model, codes, None, stalls, seed=1):
-        assert (execution.execution.samples, execution.execution.mismatches) == (10, 0)
-        assert execution.cycles > 2 * execution.result.total_cycles > 0  # Three parts.
-        assert len(execution.result.outputs) == 4
+    for execution, first in verify_rtl(simulator, sized.model, codes, None, stalls, seed=1):
+        assert (execution.samples, execution.mismatches) == (10, 0)
+        assert execution.cycles > 2 * first.total_cycles > 0  # Three parts.
+        assert len(first.outputs) == 4
 
     right = Emulator.run_streams
 
@@ -97,9 +97,9 @@ def test_many_frames_are_compared_in_parts(sized, simulator, monkeypatch):
         return layers
 
     monkeypatch.setattr(Emulator, "run_streams", wrong)
-    (execution,) = verify_rtl(simulator, sized.model, codes, None, stalls[:1], seed=1)
-    assert execution.execution.mismatches == 1
-    assert execution.execution.difference.sample == 9
+    ((execution, _),) = verify_rtl(simulator, sized.model, codes, None, stalls[:1], seed=1)
+    assert execution.mismatches == 1
+    assert execution.difference.sample == 9
 
 
 def test_the_same_seed_gives_the_same_cycles(simulator):

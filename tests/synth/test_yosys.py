@@ -8,6 +8,8 @@ from hwflow.board import load_board
 from hwflow.dataflow.folding import fold_for_cycles
 from hwflow.dataflow.stitch import insert_converters, insert_fifos
 from hwflow.errors import HwflowError
+from hwflow.facts.resources import Resources
+from hwflow.host.input_codes import hardware_order
 from hwflow.recipe import Hardware
 from hwflow.rtl.generate import generate
 from hwflow.simulate import Simulator
@@ -15,7 +17,7 @@ from hwflow.synth import check_capacity, synthesize, yosys
 from hwflow.synth.cells import count_resources
 from hwflow.synth.netlist import why_not_simulated, write_netlist
 from hwflow.synth.yosys import total
-from hwflow.verify.executions import compare_netlist, hardware_order
+from hwflow.verify.netlist import compare_netlist
 from tests.support.hardware import PYNQ, lowered
 from tests.support.random_images import Block, Description, build
 from tests.support.random_networks import LayerSpec, build_case
@@ -91,7 +93,7 @@ def test_the_netlist_equals_the_rtl_in_every_cycle_and_one_wrong_bit_is_found(
     reference = Simulator(rtl, models)
     codes = CASE.codes(30)
     good = Simulator(tmp_path, models, optimise=False)
-    assert compare_netlist(reference, good, codes, seed=5)["mismatches"] == 0
+    assert compare_netlist(reference, good, codes, seed=5).mismatches == 0
     # One bit of one LUT's table in the first linear layer.
     file = tmp_path / "linear0.v"
     wrong = 0
@@ -104,7 +106,7 @@ def test_the_netlist_equals_the_rtl_in_every_cycle_and_one_wrong_bit_is_found(
         file.write_text(changed)
         bad = Simulator(tmp_path, models, optimise=False)
         try:
-            wrong += compare_netlist(reference, bad, codes, seed=5)["mismatches"] > 0
+            wrong += compare_netlist(reference, bad, codes, seed=5).mismatches > 0
         except HwflowError:  # The fault stops the stream altogether.
             wrong += 1
     assert wrong > 0
@@ -132,7 +134,7 @@ def test_the_netlist_of_a_graph_with_images_equals_the_rtl_in_every_cycle(finn, 
     )
     codes = hardware_order(case.codes(12), model.get_tensor_shape(model.graph.input[0].name))
     simulators = (Simulator(folder, models, optimise=False) for folder in (rtl, netlist))
-    assert compare_netlist(*simulators, codes, seed=5)["mismatches"] == 0
+    assert compare_netlist(*simulators, codes, seed=5).mismatches == 0
 
 
 def test_why_a_netlist_is_not_simulated_names_the_node_and_its_memory(monkeypatch, rtl, cache):
@@ -172,8 +174,8 @@ def test_cells_are_counted_as_the_luts_that_they_take():
 
 
 def test_an_over_full_board_names_what_is_short_and_the_costliest_layers():
-    layers = {name: {"lut": lut, "dsp": 0} for name, lut in (("a", 9), ("b", 50_000), ("c", 9_000))}
+    layers = {n: Resources(lut=lut) for n, lut in (("a", 9), ("b", 50_000), ("c", 9_000))}
     with pytest.raises(HwflowError) as caught:
         check_capacity(layers, PYNQ, "Yosys")
     assert "59,009 LUT of 53,200 (most: b 50,000, c 9,000, a 9)" in str(caught.value)
-    check_capacity({"a": {"lut": 53_200}}, PYNQ, "Yosys")
+    check_capacity({"a": Resources(lut=53_200)}, PYNQ, "Yosys")

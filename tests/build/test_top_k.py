@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hwflow.build.hardware_steps import check_chosen, check_top_k, choosing
+from hwflow.build.top_k import check_chosen, check_top_k, choosing
 from hwflow.errors import RequestError
 from hwflow.recipe import Hardware
 

@@ -8,8 +8,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from hwflow import networks
-from hwflow.build.request import Build
-from hwflow.build.session import prepare, run_build
+from hwflow.build.materials.samples import dataset
+from hwflow.build.plan import plan
+from hwflow.build.request import Request, prepare
+from hwflow.build.session import run_build
 from hwflow.compress import STAGES, StageContext
 from hwflow.costs import Target, recipe_target
 from hwflow.costs.hardware import UNHURRIED
@@ -30,16 +32,17 @@ stages:
 """
 
 
-def build(folder: Path, seeds: int = 1, teacher: str = "{stage: train}") -> Build:
+def build(folder: Path, seeds: int = 1, teacher: str = "{stage: train}") -> Request:
     file = folder / "net.yaml"
     file.write_text(RECIPE.format(seeds=seeds, teacher=teacher))
     return prepare(str(file), "pynq-z2", folder / "run")
 
 
-def run(request: Build) -> tuple[dict[str, str], Report]:
-    """What happened to each step, and the report."""
+def run(request: Request) -> tuple[dict[str, str], Report]:
+    """What happened to each step behind the check, and the report."""
     happened: dict[str, str] = {}
     report = run_build(request, on_event=lambda e: happened.__setitem__(e.step, e.kind))
+    assert happened.pop("check") in {"finished", "cached"}
     return happened, report
 
 
@@ -48,7 +51,8 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_repetitions_have_steps_and_folders_of_their_own(tmp_path):
-    steps = build(tmp_path, seeds=3).steps()
+    check, *steps = plan(build(tmp_path, seeds=3))
+    assert check.name == "check"
     assert [(step.name, step.folder) for step in steps] == [
         ("01-train", "01-train"),
         ("02-distill", "02-distill"),
@@ -92,7 +96,7 @@ def test_seeds_give_mean_and_interval_and_resume_step_by_step(tmp_path):
 def test_a_repetition_is_another_training_of_another_network_on_the_same_splits(tmp_path):
     request = build(tmp_path, seeds=2)
     run(request)
-    data, recipe = request.data(), request.recipe
+    data, recipe = dataset(request), request.recipe
     network = networks.build(recipe.network, data.shape, data.classes, recipe.seed + 1)
     (tmp_path / "again").mkdir()
     context = StageContext(data, recipe.seed + 1, tmp_path / "again")
@@ -162,7 +166,7 @@ def test_a_pretrained_network_is_read_again_when_a_file_of_it_changes(tmp_path):
     found = []
     for text in ("a", "b"):
         (tmp_path / "bert" / "model.safetensors").write_text(text)
-        found.append([step.settings for step in request.steps()][:2])
+        found.append([step.settings for step in plan(request)[1:]][:2])
     (first, taught), (first_again, taught_again) = found
     assert first == first_again
     assert taught != taught_again
@@ -192,7 +196,7 @@ def test_a_stage_that_runs_out_of_memory_outside_of_training_says_so(tmp_path, m
 
 def test_more_seeds_change_nothing_of_the_first(tmp_path):
 
-    first, *_ = build(tmp_path).steps()
-    repeated = build(tmp_path, seeds=2).steps()
+    _, first, *_ = plan(build(tmp_path))
+    _, *repeated = plan(build(tmp_path, seeds=2))
     assert repeated[0].settings == first.settings
     assert repeated[2].settings != first.settings

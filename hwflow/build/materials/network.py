@@ -1,0 +1,42 @@
+"""The network of a build, as far as it is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from hwflow import networks
+from hwflow.build.request import Request
+from hwflow.compress import STAGES, load_checkpoint
+from hwflow.data import Dataset
+
+
+def repetition_folder(repetition: int) -> str:
+    """Folder in the run directory of a repetition's stages; the first's are in that itself."""
+    return f"seeds/{repetition + 1}" if repetition else ""
+
+
+def untrained(request: Request, data: Dataset, repetition: int = 0) -> nn.Module:
+    """The recipe's network.
+
+    Args:
+        request: of the build.
+        data: its data set.
+        repetition: 0: with the recipe's seed; others add to it.
+    """
+    recipe = request.recipe
+    assert recipe.network is not None
+    seed = recipe.seed + repetition
+    return networks.build(recipe.network, data.shape, data.classes, seed, request.base)
+
+
+def trained(request: Request, data: Dataset, stages: int, repetition: int = 0) -> nn.Module:
+    """The network after the first `stages` stages, from their checkpoints."""
+    recipe, folder = request.recipe, request.run_dir / Path(repetition_folder(repetition))
+    model = untrained(request, data, repetition)
+    for name, settings in list(zip(recipe.stage_names, recipe.stages, strict=True))[:stages]:
+        stage: Any = STAGES[settings.kind]
+        model = load_checkpoint(folder / name, stage, model, settings).model
+    return model

@@ -1,0 +1,51 @@
+"""The export of the trained network."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from hwflow.build.causes import origin_causes
+from hwflow.build.materials.network import trained
+from hwflow.build.materials.samples import dataset
+from hwflow.build.request import Request
+from hwflow.compress.quantize import why_not_lowered
+from hwflow.engine.pipeline import Context, Step
+from hwflow.exchange import check_agreement, export
+from hwflow.facts.exported import ExportFacts
+from hwflow.recipe import Quantize
+
+# Samples on which the trained network and its exports are compared.
+AGREEMENT_SAMPLES = 256
+
+
+def step(request: Request) -> Step:
+    """The step."""
+    return Step(
+        "export",
+        "export",
+        partial(run, request),
+        settings=[origin_causes(request), _quantization(request).target],
+        after=tuple(request.recipe.stage_names),
+        base=request.base,
+    )
+
+
+def run(request: Request, folder: Path, context: Context) -> ExportFacts:
+    """Write QONNX and QCDQ, and hold them against the trained network."""
+    data = dataset(request)
+    model = trained(request, data, len(request.recipe.stages))
+    exported = export(model, data.shape, folder)
+    inputs = data.floats(data.validation)[:AGREEMENT_SAMPLES]
+    return ExportFacts(
+        ends=why_not_lowered(model, _quantization(request)),
+        **asdict(check_agreement(model, exported, inputs)),
+        qonnx_skipped=exported.qonnx_skipped,
+        qcdq_skipped=exported.qcdq_skipped,
+    )
+
+
+def _quantization(request: Request) -> Quantize:
+    """The stage that makes the network one that can be exported."""
+    return next(stage for stage in request.recipe.stages if isinstance(stage, Quantize))

@@ -1,0 +1,85 @@
+"""A compression stage."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hwflow.build.causes import stage_causes
+from hwflow.build.materials.network import repetition_folder, trained
+from hwflow.build.materials.samples import dataset
+from hwflow.build.request import Request
+from hwflow.compress import STAGES, StageContext, save_checkpoint
+from hwflow.compress.distillation import told_teachers
+from hwflow.compress.safety import memory_errors
+from hwflow.costs import layer_shapes, network_costs, recipe_target
+from hwflow.engine.artifacts import write_whole
+from hwflow.engine.pipeline import Context, Step
+from hwflow.facts.stage import StageFacts, Teacher
+
+
+def steps(request: Request, repetition: int) -> list[Step]:
+    """The steps of a recipe's stages.
+
+    Args:
+        request: of the build.
+        repetition: 0: with the recipe's seed. Others add to it, for initial weights and for
+            training; the splits stay, so that results vary by training alone.
+    """
+    folder = repetition_folder(repetition)
+    found: list[Step] = []
+    for index, name in enumerate(request.recipe.stage_names):
+        place = f"{folder}/{name}" if folder else name
+        found.append(
+            Step(
+                place.replace("/", "-"),
+                place,
+                partial(run, request, index, repetition),
+                settings=[stage_causes(request, index), repetition],
+                after=tuple(step.name for step in found),
+                base=request.base,
+            )
+        )
+    return found
+
+
+def run(
+    request: Request, index: int, repetition: int, folder: Path, context: Context
+) -> StageFacts:
+    """Transform and train the network that the stage before left."""
+    recipe, data = request.recipe, dataset(request)
+    settings = recipe.stages[index]
+    after = partial(trained, request, data, repetition=repetition)
+    stage: Any = STAGES[settings.kind]
+    with memory_errors(settings.batch_size):
+        outcome = stage.run(
+            after(index),
+            settings,
+            StageContext(
+                data,
+                recipe.seed + repetition,
+                folder,
+                context.note,
+                base=request.base,
+                scratch=context.scratch("unfinished"),
+                earlier={
+                    name: partial(after, place + 1)
+                    for place, name in enumerate(recipe.stage_names[:index])
+                },
+                target=recipe_target(recipe, request.board),
+            ),
+        )
+    save_checkpoint(folder, outcome)
+    facts = StageFacts(
+        metrics=outcome.metrics,
+        **asdict(network_costs(outcome.model, data.shape)),
+        layers=tuple(layer_shapes(outcome.model, data.shape)),
+        teachers=tuple(Teacher(**teacher) for teacher in told_teachers(folder)),
+    )
+    readable = facts.model_dump(mode="json")
+    readable = {**readable.pop("metrics"), **readable}
+    write_whole(folder / "metrics.json", json.dumps(readable, indent=1).encode())
+    return facts
