@@ -51,7 +51,7 @@ def check_recipe(
     found = lower_and_fold(
         normalised(exported), input_code(data), recipe.hardware, None, board, base
     )
-    return _goes_on(recipe, board, found, passed.assumptions)
+    return _goes_on(recipe, board, found, passed)
 
 
 def check_model_file(recipe: Recipe, board: Board, base: Path) -> Check:
@@ -77,7 +77,7 @@ def check_model_file(recipe: Recipe, board: Board, base: Path) -> Check:
     found = lower_and_fold(
         normal.model, input_code(data), recipe.hardware, normal.top_k, board, base
     )
-    return _goes_on(recipe, board, found, ())
+    return _goes_on(recipe, board, found)
 
 
 def normalised(exported: Path) -> onnx.ModelProto:
@@ -124,12 +124,13 @@ def _ended(recipe: Recipe, board: Board, passed: Passed, why: str) -> Check:
 
 
 def _goes_on(
-    recipe: Recipe, board: Board, found: Accelerator, assumptions: tuple[str, ...]
+    recipe: Recipe, board: Board, found: Accelerator, passed: Passed | None = None
 ) -> Check:
     return Check(
         recipe=recipe.name,
         board=board.name,
-        assumptions=assumptions,
+        assumptions=() if passed is None else passed.assumptions,
+        may_shrink=passed is not None and passed.may_shrink,
         clock_mhz=recipe.hardware.clock_mhz or board.clock_mhz,
         bound_cycles=found.bound_cycles,
         layers=found.layers,

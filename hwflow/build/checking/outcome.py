@@ -6,8 +6,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from hwflow.board import Board
-
 # What estimates are of, in words.
 INCLUDED = "each layer's own estimate, with width converters, without FIFOs"
 
@@ -69,6 +67,8 @@ class Check(_Part):
     Attributes:
         recipe, board: names.
         assumptions: what is not known before training, and what was taken for it.
+        may_shrink: whether training decides how much of the network is left, so that it may become
+            smaller than was checked.
         ends: why the build ends after its export, or after its stages; None: it goes on.
         clock_mhz: clock of the accelerator.
         bound_cycles: cycles a frame of the slowest layer; None where the build ends.
@@ -82,6 +82,7 @@ class Check(_Part):
     recipe: str
     board: str
     assumptions: tuple[str, ...] = ()
+    may_shrink: bool = False
     ends: str | None = None
     clock_mhz: float
     bound_cycles: int | None = None
@@ -95,14 +96,3 @@ class Check(_Part):
     def frames_per_second(self) -> float | None:
         """What the bound allows at the clock; None where the build ends."""
         return None if self.bound_cycles is None else self.clock_mhz * 1e6 / self.bound_cycles
-
-
-def check_fits(found: Check, board: Board) -> None:
-    """Refuse a board that even rough estimates exceed by far.
-
-    Raises:
-        HwflowError: names what is short and the layers that need most.
-    """
-    from hwflow.build.hardware_steps import check_estimates
-
-    check_estimates({layer.name: layer.estimates.model_dump() for layer in found.layers}, board)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hwflow.board import Board
 from hwflow.errors import within
 from hwflow.recipe import Decompose, Prune, Quantize, Recipe
+from hwflow.recipe.prune import RANKING
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from hwflow.data import Dataset
 
 
-PRUNED = "as many units are pruned as its budget says of the untrained weights"
+ALL_KEPT = "all units are kept: thresholds decide in training"
+PRUNED = "as many units are pruned as its budget says, evenly over the layers"
+NOTHING_ALL_KEPT = "all units are kept: thresholds decide in training"
+PRUNED = "nothing is pruned"
 NOTHING_PRUNED = "nothing is pruned"
 DECOMPOSED = "every layer that can be is decomposed, by ranks that are given or else the least"
 
@@ -35,6 +39,11 @@ class Passed:
     model: nn.Module
     quantize: Quantize | None
     assumptions: tuple[str, ...]
+
+    @property
+    def may_shrink(self) -> bool:
+        """Whether training decides how much of the network is left."""
+        return any(said.endswith((ALL_KEPT, NOTHING_PRUNED)) for said in self.assumptions)
 
 
 def pass_stages(
@@ -89,5 +98,8 @@ def pass_stages(
 def _assumption(settings: Any, before: Sequence[str]) -> str | None:
     """What is taken for what a stage decides by trained weights only."""
     if isinstance(settings, Prune):
-        return NOTHING_PRUNED if any(DECOMPOSED in said for said in before) else PRUNED
+        if any(DECOMPOSED in said for said in before):
+            return NOTHING_PRUNED
+        chosen = [settings.selection(policy) for policy in (*settings.policies, None)]
+        return PRUNED if all(own.method in RANKING for own in chosen) else ALL_KEPT
     return DECOMPOSED if isinstance(settings, Decompose) else None

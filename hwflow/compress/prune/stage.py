@@ -24,7 +24,7 @@ from hwflow.compress.prune.plan import (
 )
 from hwflow.compress.prune.regularizer import RegularizedLoss
 from hwflow.compress.prune.schedule import Scheduler
-from hwflow.compress.prune.selection import Selector, raw
+from hwflow.compress.prune.selection import EvenSelector, Selector, raw
 from hwflow.compress.stage import StageContext, StageOutcome, measure
 from hwflow.compress.training import train
 from hwflow.costs import Target
@@ -93,8 +93,8 @@ class PruneStage:
         shape: tuple[int, ...] | None = None,
         target: Target | None = None,
     ) -> nn.Module:
-        """The network without the units that a budget leaves out if weights stay as they are, which
-        says how many there will be, not which; the network itself where no shape is known.
+        """The network without as many units as a budget leaves out, evenly over its layers; the
+        network itself where no shape is known, or thresholds decide.
 
         Raises:
             RequestError: see `make_plan`; also a budget that can't be had.
@@ -104,8 +104,7 @@ class PruneStage:
         compact = copy.deepcopy(model)
         plan = make_plan(compact, settings, shape)
         costs = _costs(plan, compact, shape, target or Target())
-        selector = Selector(plan, compact, settings, costs)
-        selector(1.0)
+        EvenSelector(plan, compact, settings, costs)(1.0)
         return _take_out(compact, plan, shape)[0]
 
     def rebuild(self, model: nn.Module, settings: Prune, structure: dict[str, Any]) -> nn.Module:
