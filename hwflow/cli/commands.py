@@ -126,6 +126,31 @@ def build(
     console.print(f"report     {request.run_dir / 'report.html'}", soft_wrap=True)
 
 
+@main.command()
+@click.argument("recipe", metavar="RECIPE|MODEL.onnx")
+@click.option("--board", required=True, metavar="NAME|FILE", help="Board to check for.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
+@_as_json
+def check(recipe: str, board: str, overrides: Sequence[str], as_json: bool) -> None:
+    """Say what the build of RECIPE would be, before any training, and leave nothing behind.
+
+    The untrained network goes all the way to folded hardware layers, whose resources are estimated:
+    what a build would refuse later is refused here. Layers have the names that folding files take.
+    """
+    from hwflow.build.checking import check_alone, check_fits
+    from hwflow.build.session import prepare
+    from hwflow.cli.check_table import table
+
+    console = _console()
+    request = prepare(recipe, board, overrides=overrides)
+    found = check_alone(request.recipe, request.board, request.loaded.base)
+    if as_json:
+        click.echo(found.model_dump_json(indent=1))
+    else:
+        console.print(table(found), soft_wrap=True)
+    check_fits(found, request.board)
+
+
 class _Samples(click.ParamType):
     name = "N|all"
 

@@ -81,9 +81,22 @@ class Stage(Protocol[Settings]):
         """
         ...
 
-    def expected(self, model: nn.Module, settings: Settings) -> nn.Module:
-        """The network as the checks of later stages may know it: the layers that the stage is to
-        leave, by their names, and nothing trained."""
+    def expected(
+        self,
+        model: nn.Module,
+        settings: Settings,
+        shape: tuple[int, ...] | None = None,
+        target: Target | None = None,
+    ) -> nn.Module:
+        """The network as later stages may be checked with it: the layers that the stage is to
+        leave, by their names, and nothing trained.
+
+        Args:
+            model: as the stage is given it, not trained; left as it is.
+            settings: of the stage.
+            shape: of one sample, where it is known.
+            target: what hardware is asked for, for budgets in its cost.
+        """
         ...
 
     def run(self, model: nn.Module, settings: Settings, context: StageContext) -> StageOutcome:

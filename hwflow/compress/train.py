@@ -9,6 +9,7 @@ from torch import nn
 from hwflow.compress.distillation import objective_for
 from hwflow.compress.stage import StageContext, StageOutcome, measure
 from hwflow.compress.training import train
+from hwflow.costs import Target
 from hwflow.recipe import Distill, Train
 
 
@@ -28,7 +29,13 @@ class TrainStage:
         train(model, settings, context, objective=objective)
         return StageOutcome(model.eval(), measure(model, context))
 
-    def expected(self, model: nn.Module, settings: Train | Distill) -> nn.Module:
+    def expected(
+        self,
+        model: nn.Module,
+        settings: Train | Distill,
+        shape: tuple[int, ...] | None = None,
+        target: Target | None = None,
+    ) -> nn.Module:
         """The network itself."""
         return model
 

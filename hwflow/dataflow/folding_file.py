@@ -49,7 +49,7 @@ def fold_from_file(model: ModelWrapper, path: Path) -> None:
 def _given(source: Source, node: onnx.NodeProto) -> dict[str, int]:
     """What the file says of a layer."""
     given = source.data.get(node.name) or {}
-    keys = _choices(node)
+    keys = choices_of(node)
     if not isinstance(given, dict):
         raise RequestError(
             f"{source.place((node.name,))}: is {given!r}, not `pe: N, simd: N`",
@@ -70,7 +70,8 @@ def _given(source: Source, node: onnx.NodeProto) -> dict[str, int]:
     return given
 
 
-def _choices(node: onnx.NodeProto) -> dict[str, tuple[int, ...]]:
+def choices_of(node: onnx.NodeProto) -> dict[str, tuple[int, ...]]:
+    """What a file can say of a layer: by key, the numbers that it can be, ascending."""
     sizes = sizes_of(getCustomOp(node), base_op(node))
     choices = {key: divisors(size) for key, size in sizes.items()}
     if base_op(node) == "VVAU":

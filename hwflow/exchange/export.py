@@ -70,6 +70,27 @@ def export(model: nn.Module, shape: tuple[int, ...], folder: Path) -> Exported:
     )
 
 
+def export_qonnx(model: nn.Module, shape: tuple[int, ...], folder: Path) -> Path:
+    """Write a quantized network's QONNX file alone.
+
+    Args:
+        model, shape, folder: see `export`.
+
+    Raises:
+        HwflowError: the network can't be exported.
+    """
+    file = folder / "model.qonnx.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        reason = _to_qonnx(_prepared(model, shape), example_input(model, shape), file)
+    if reason is not None:
+        raise HwflowError(
+            f"the network can't be exported to QONNX: {reason}",
+            hint="its forward must be exportable to ONNX",
+        )
+    return file
+
+
 def _prepared(model: nn.Module, shape: tuple[int, ...]) -> nn.Module:
     """A copy that exporters take."""
     from hwflow.compress.quantize.accumulator import without_bounds

@@ -37,10 +37,17 @@ HEAD, TAIL, OUTPUT = "head.onnx", "tail.onnx", "output.npz"
 
 @dataclass(frozen=True)
 class Part:
-    """What the host computes of the network: a file, and the operations as (name, type)."""
+    """What the host computes of the network.
+
+    Attributes:
+        file: the operations as a file.
+        operations: name and type of each, in order.
+        reason: why hardware does not take them; None: a head that only quantizes.
+    """
 
     file: onnx.ModelProto
     operations: list[tuple[str, str]]
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +133,7 @@ class _Divider:
         self.quantizers = {i for i, node in enumerate(nodes) if node.op_type in BORDERS}
         self.begin = self.order.begin(INPUT, self.quantizers) if code is None else None
         self.end: int | None = None
+        self.before: HwflowError | None = None  # why there is more before it than a quantizer
         self.behind: HwflowError | None = None  # why there is a tail
 
     def divide(self) -> Division:
@@ -148,10 +156,12 @@ class _Divider:
         else:
             graph, quantizers, output = to_output_integers(reference, code)
             shape = tuple(graph.get_tensor_shape(graph.graph.output[0].name))
-            tail = Part(tail_file(self.network, self.end, shape, output), nodes[self.end + 1 :])
+            file = tail_file(self.network, self.end, shape, output)
+            tail = Part(file, nodes[self.end + 1 :], _why(self.behind))
         if self.begin is not None:
             shape = tuple(graph.get_tensor_shape(graph.graph.input[0].name))
-            head = Part(head_file(self.network, self.begin, shape), nodes[: self.begin + 1])
+            before = nodes[: self.begin + 1]
+            head = Part(head_file(self.network, self.begin, shape), before, _why(self.before))
         return Division(network, graph, quantizers, head, tail, output)
 
     @property
@@ -193,6 +203,7 @@ class _Divider:
         behind = refused == len(nodes) or refused == self.end
         place = Place.BEHIND if behind else self.order.place(refused)
         if place is Place.BEFORE:
+            self.before = self.before or error
             self.begin = self._begin(error, refused)
         elif place is Place.BEHIND:
             self.behind = self.behind or error
@@ -261,6 +272,10 @@ class _Divider:
     def _value(self, name: str) -> onnx.ValueInfoProto:
         graph = self.model.graph
         return next(v for v in (*graph.value_info, *graph.input, *graph.output) if v.name == name)
+
+
+def _why(error: HwflowError | None) -> str | None:
+    return None if error is None else error.message
 
 
 def _rounding(quantizer: onnx.NodeProto) -> onnx.NodeProto:

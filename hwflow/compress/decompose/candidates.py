@@ -10,7 +10,7 @@ from torch import nn
 
 from hwflow.compress.decompose.cost import LAYERS
 from hwflow.compress.decompose.kernel import Dimensions
-from hwflow.compress.decompose.methods import methods_for
+from hwflow.compress.decompose.methods import Method, Ranks, methods_for
 from hwflow.compress.patterns import matched
 from hwflow.errors import RequestError
 from hwflow.recipe.decompose import Decompose, Factorization, GivenRanks
@@ -118,15 +118,23 @@ def _greatest_divisor(channels: set[int]) -> int:
     return max(unit for unit in range(1, 9) if any(count % unit == 0 for count in channels))
 
 
-def _check_ranks(candidate: Candidate) -> None:
-    rule, size = candidate.policy.ranks, candidate.size
+def given_ranks(candidate: Candidate, method: Method) -> Ranks | None:
+    """The ranks that the recipe gives a layer; None: it gives a rule."""
+    rule = candidate.policy.ranks
     if not isinstance(rule, GivenRanks):
-        return
+        return None
+    count = len(method.limits(candidate.size))
+    ranks = rule.pair if count == 2 else (min(rule.pair),)
+    return ranks * 2 if len(ranks) < count else ranks
+
+
+def _check_ranks(candidate: Candidate) -> None:
+    size = candidate.size
     for method in methods_for(candidate.policy.method, size):
-        limits = method.limits(size)
-        ranks = rule.pair if len(limits) == 2 else (min(rule.pair),)
-        ranks = ranks * 2 if len(ranks) < len(limits) else ranks
-        if any(rank > limit for rank, limit in zip(ranks, limits, strict=True)):
+        limits, ranks = method.limits(size), given_ranks(candidate, method)
+        if ranks is not None and any(
+            rank > limit for rank, limit in zip(ranks, limits, strict=True)
+        ):
             most = ", ".join(map(str, limits))
             raise RequestError(
                 f"{candidate.name}: rank {', '.join(map(str, ranks))} is above what"

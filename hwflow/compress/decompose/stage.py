@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from hwflow.compress.decompose.candidates import Candidate, find_candidates
+from hwflow.compress.decompose.candidates import Candidate, find_candidates, given_ranks
 from hwflow.compress.decompose.cost import Use, network_cost, uses
 from hwflow.compress.decompose.kernel import Dimensions
 from hwflow.compress.decompose.methods import methods_for
@@ -36,14 +36,22 @@ class DecomposeStage:
         """Raise if a pattern matches no layer, or a rank or the unit can't be had."""
         find_candidates(model, settings)
 
-    def expected(self, model: nn.Module, settings: Decompose) -> nn.Module:
-        """The network with factors of the least ranks in place of each layer that is asked for;
-        those that will turn out to stay can't be known without trained weights."""
+    def expected(
+        self,
+        model: nn.Module,
+        settings: Decompose,
+        shape: tuple[int, ...] | None = None,
+        target: Target | None = None,
+    ) -> nn.Module:
+        """The network with factors in place of each layer that is asked for, of the ranks that are
+        given or else the least; those that will turn out to stay can't be known without trained
+        weights."""
         layers = {}
         for candidate in find_candidates(model, settings)[0]:
             methods = {m.name: m for m in methods_for(candidate.policy.method, candidate.size)}
             method = methods.get("tucker2") or next(iter(methods.values()))
-            ranks = [min(settings.unit, limit) for limit in method.limits(candidate.size)]
+            ranks = list(given_ranks(candidate, method) or ())
+            ranks = ranks or [min(settings.unit, most) for most in method.limits(candidate.size)]
             layers[candidate.name] = {"method": method.name, "ranks": ranks}
         return self.rebuild(model, settings, {"layers": layers})
 

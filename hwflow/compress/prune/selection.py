@@ -253,6 +253,15 @@ class Selector:
         return multiple(subject.size, count, subject.group.step(self.settings.unit))
 
 
+class EvenSelector(Selector):
+    """Keeps the same share of all subjects that a budget ranks together: which are the best of
+    them is not known before training."""
+
+    def _scores(self, subject: Subject) -> torch.Tensor:
+        scores = subject.gates.scores
+        return torch.linspace(0, 1, scores.numel(), device=scores.device).reshape(scores.shape)
+
+
 def raw(model: nn.Module, layer: str, parameter: str) -> torch.Tensor:
     """A layer's parameter without its masks."""
     module = model.get_submodule(layer)

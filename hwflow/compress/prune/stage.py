@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,7 +24,7 @@ from hwflow.compress.prune.plan import (
 )
 from hwflow.compress.prune.regularizer import RegularizedLoss
 from hwflow.compress.prune.schedule import Scheduler
-from hwflow.compress.prune.selection import Selector, raw
+from hwflow.compress.prune.selection import EvenSelector, Selector, raw
 from hwflow.compress.stage import StageContext, StageOutcome, measure
 from hwflow.compress.training import train
 from hwflow.costs import Target
@@ -75,7 +76,7 @@ class PruneStage:
         bake(model)
         if settings.rewind is not None:
             model.load_state_dict(before if settings.rewind == "start" else warmed_up or before)
-        model, structure = _take_out(model, plan, context)
+        model, structure = _take_out(model, plan, context.data.shape)
         if settings.rewind is None:
             _check_same(trained, _sample_logits(model, context))
         _fill(model, plan, settings, context)
@@ -85,9 +86,26 @@ class PruneStage:
             metrics[f"{of}_kept"] = kept_share(costs, of, selector.counts())
         return StageOutcome(model.eval(), {**metrics, **measure(model, context)}, structure)
 
-    def expected(self, model: nn.Module, settings: Prune) -> nn.Module:
-        """The network itself: pruning leaves the names of its layers."""
-        return model
+    def expected(
+        self,
+        model: nn.Module,
+        settings: Prune,
+        shape: tuple[int, ...] | None = None,
+        target: Target | None = None,
+    ) -> nn.Module:
+        """The network without as many units as a budget leaves out, evenly over its layers; the
+        network itself where no shape is known, or thresholds decide.
+
+        Raises:
+            RequestError: see `make_plan`; also a budget that can't be had.
+        """
+        if shape is None:
+            return model
+        compact = copy.deepcopy(model)
+        plan = make_plan(compact, settings, shape)
+        costs = _costs(plan, compact, shape, target or Target())
+        EvenSelector(plan, compact, settings, costs)(1.0)
+        return _take_out(compact, plan, shape)[0]
 
     def rebuild(self, model: nn.Module, settings: Prune, structure: dict[str, Any]) -> nn.Module:
         """The network at its compact shapes; as it is, where only zeros are left."""
@@ -167,7 +185,7 @@ def parameter_groups(model: nn.Module, plan: Plan, settings: Prune) -> list[dict
 
 
 def _take_out(
-    model: nn.Module, plan: Plan, context: StageContext
+    model: nn.Module, plan: Plan, shape: tuple[int, ...]
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Zero what is not kept, and take out the units that can be; the structure for `rebuild`."""
     for subject in plan.subjects:
@@ -182,7 +200,7 @@ def _take_out(
     if not groups:
         return model, {}
     kept = {s.name: s.gates.keep.nonzero().flatten().tolist() for s in plan.groups}
-    return removal.remove(model, context.data.shape, kept, groups)
+    return removal.remove(model, shape, kept, groups)
 
 
 def _sample_logits(model: nn.Module, context: StageContext) -> torch.Tensor:

@@ -19,6 +19,7 @@ from hwflow.compress.quantize.lint import violations
 from hwflow.compress.quantize.tracing import made_of_brevitas, never_hardware, trace
 from hwflow.compress.stage import StageContext, StageOutcome, measure
 from hwflow.compress.training import Objective, train
+from hwflow.costs import Target
 from hwflow.errors import RequestError
 from hwflow.recipe import Quantize
 from hwflow.recipe.quantize import PERCENTILE, PostTraining
@@ -60,7 +61,7 @@ class QuantizeStage:
         Raises:
             RequestError: names the layers, and for each what to do.
         """
-        form = _form(model, settings)
+        form = form_of(model, settings)
         if settings.post_training is not None:
             check_rounding(model, settings.post_training)
         quantized = self.rebuild(model, settings, {**_ANY_INPUT, "form": form, "shape": shape})
@@ -71,7 +72,13 @@ class QuantizeStage:
             assert isinstance(traced, fx.GraphModule)
             _refuse([str(v) for v in violations(traced)])
 
-    def expected(self, model: nn.Module, settings: Quantize) -> nn.Module:
+    def expected(
+        self,
+        model: nn.Module,
+        settings: Quantize,
+        shape: tuple[int, ...] | None = None,
+        target: Target | None = None,
+    ) -> nn.Module:
         """The network itself: no stage comes after."""
         return model
 
@@ -83,7 +90,7 @@ class QuantizeStage:
         never = never_hardware(model)
         if never is not None:
             context.note(f"the build will end after export: {never}", None)
-        form = _form(model, settings)
+        form = form_of(model, settings)
         structure: dict[str, Any] = {"form": form, "shape": list(context.data.shape)}
         if form == "graph":
             if post_training is not None and post_training.equalize:
@@ -123,7 +130,7 @@ class QuantizeStage:
         return quantize_network(model, settings, structure)
 
 
-def _form(model: nn.Module, settings: Quantize) -> str:
+def form_of(model: nn.Module, settings: Quantize) -> str:
     """How a network is quantized: by itself (`own`), by a pass over its graph (`graph`), or, where
     it can't be traced and need not be, layer by layer (`layers`).
 

@@ -1,0 +1,121 @@
+"""The accelerator that a quantized network would become, as far as it is known without RTL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwflow.board import Board
+from hwflow.build.checking.outcome import CheckedLayer, Estimates, HostPart
+from hwflow.recipe import Hardware
+
+if TYPE_CHECKING:
+    import onnx
+    from qonnx.core.modelwrapper import ModelWrapper
+
+    from hwflow.dataflow.integers import InputCode
+    from hwflow.host import Division
+
+QUANTIZES = "the accelerator takes integers: the host quantizes"
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """What was found of it: see the attributes of `outcome.Check`."""
+
+    bound_cycles: int
+    layers: tuple[CheckedLayer, ...]
+    estimates: Estimates
+    host: tuple[HostPart, ...]
+
+
+def lower_and_fold(
+    network: onnx.ModelProto,
+    code: InputCode | None,
+    hardware: Hardware,
+    given: int | None,
+    board: Board,
+    base: Path,
+) -> Accelerator:
+    """Take a network through what a build does with it up to RTL.
+
+    Args:
+        network: QONNX in normal form.
+        code: what the data's integers mean; None: the data are real values.
+        hardware: what the recipe asks for.
+        given: classes that a model file puts out; None: it puts out numbers.
+        board: to build for.
+        base: folder that `hardware.folding` is relative to.
+
+    Raises:
+        HwflowError: the lowering or the folding does not take the network, or the folding file is
+            wrong; names the layer, why, and what to do.
+    """
+    from hwflow.build.hardware_steps import check_chosen, choosing
+    from hwflow.dataflow.finn_setup import prepare_finn
+    from hwflow.dataflow.folding import layer_cycles
+    from hwflow.dataflow.lower import to_hardware
+    from hwflow.dataflow.stitch import insert_converters
+    from hwflow.host import divide
+
+    prepare_finn()
+    chosen = choosing(hardware, given)
+    division = divide(network, code, chosen.top_k or 1)
+    check_chosen(division, hardware)
+    lowered = to_hardware(division.graph, division.quantizers, chosen, board, base=base)
+    model = insert_converters(lowered.model)
+    layers = tuple(_layers(model, board.part))
+    total = {
+        key: sum(getattr(layer.estimates, key) for layer in layers)
+        for key in Estimates.model_fields
+    }
+    bound = max(layer_cycles(model).values())
+    return Accelerator(bound, layers, Estimates(**total), tuple(_host(division)))
+
+
+def _layers(model: ModelWrapper, part: str) -> list[CheckedLayer]:
+    from qonnx.custom_op.registry import getCustomOp
+
+    from hwflow.build.hardware_steps import _estimates
+    from hwflow.dataflow.folding import layer_cycles
+    from hwflow.dataflow.folding_file import choices_of
+    from hwflow.dataflow.stitch import CONVERTER
+
+    cycles, estimates = layer_cycles(model), _estimates(model, part)
+    found = []
+    for node in model.graph.node:
+        choices = {} if node.op_type == CONVERTER else choices_of(node)
+        layer: Any = getCustomOp(node)
+        found.append(
+            CheckedLayer(
+                name=node.name,
+                rtl=node.name,
+                kernel=node.op_type,
+                folding={key: int(layer.get_nodeattr(_attribute(key))) for key in choices},
+                choices=choices,
+                cycles=cycles[node.name],
+                estimates=Estimates(**estimates[node.name]),
+            )
+        )
+    return found
+
+
+def _attribute(key: str) -> str:
+    return key.upper() if key in ("pe", "simd") else key
+
+
+def _host(division: Division) -> list[HostPart]:
+    """What the host does, and why."""
+    parts = []
+    if division.head is not None:
+        reason = division.head.reason or QUANTIZES
+        parts.append(
+            HostPart(place="before", operations=tuple(division.head.operations), reason=reason)
+        )
+    if division.tail is not None:
+        reason = division.tail.reason or ""
+        parts.append(
+            HostPart(place="behind", operations=tuple(division.tail.operations), reason=reason)
+        )
+    return parts

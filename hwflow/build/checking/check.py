@@ -1,0 +1,145 @@
+"""The check of a recipe, and that of a model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hwflow.board import Board
+from hwflow.build.checking.accelerator import Accelerator, lower_and_fold
+from hwflow.build.checking.outcome import Check, Estimates
+from hwflow.build.checking.stages import Passed, pass_stages
+from hwflow.recipe import ImportedModel, Recipe
+
+if TYPE_CHECKING:
+    import onnx
+    from torch import nn
+
+    from hwflow.data import Dataset
+
+NOT_QUANTIZED = "the recipe has no stage `quantize`"
+FOR_EXPORT = "the recipe's quantize stage has target: export"
+
+
+def check_recipe(
+    recipe: Recipe, board: Board, data: Dataset, model: nn.Module, base: Path, folder: Path
+) -> Check:
+    """Find out what a recipe's build would be, by doing it with the untrained network.
+
+    Args:
+        recipe: with stages.
+        board: to build for.
+        data: the recipe's data set, of which few samples are looked at.
+        model: the recipe's network, not trained; left as it is.
+        base: folder that paths in the recipe are relative to.
+        folder: for files on the way; must exist, and nothing in it is needed afterwards.
+
+    Raises:
+        HwflowError: a stage can't take the network, hardware does not, or the folding can't be
+            had; names the layer, why, and what to do. See `check_fits` for the board.
+    """
+    from hwflow.build.hardware_steps import input_code
+
+    passed = pass_stages(recipe, board, data, model, base)
+    if passed.quantize is None:
+        return _ended(recipe, board, passed, NOT_QUANTIZED)
+    _check_request(recipe, board, data.classes)
+    exported = _export(passed, data, folder)
+    why = _why_not_lowered(passed)
+    if why is not None:
+        return _ended(recipe, board, passed, why)
+    found = lower_and_fold(
+        normalised(exported), input_code(data), recipe.hardware, None, board, base
+    )
+    return _goes_on(recipe, board, found, passed)
+
+
+def check_model_file(recipe: Recipe, board: Board, base: Path) -> Check:
+    """Find out what the build of a model file would be.
+
+    Args:
+        recipe: with `model`.
+        board: to build for.
+        base: folder that paths in the recipe are relative to.
+
+    Raises:
+        HwflowError: see `check_recipe`; also where the file or the samples can't be taken.
+    """
+    from hwflow.build.hardware_steps import input_code
+    from hwflow.exchange.importing.importer import choose_samples, import_model
+
+    settings = recipe.model
+    assert settings is not None
+    imported = import_model(base / Path(settings.qonnx).expanduser(), settings)
+    data, _ = choose_samples(imported, settings, recipe.data, recipe.seed, base)
+    _check_request(recipe, board, data.classes)
+    normal = imported.normal
+    found = lower_and_fold(
+        normal.model, input_code(data), recipe.hardware, normal.top_k, board, base
+    )
+    return _goes_on(recipe, board, found)
+
+
+def normalised(exported: Path) -> onnx.ModelProto:
+    """An own export in the form that the lowering knows, as if it were a stranger's file."""
+    from hwflow.exchange.importing.importer import import_model
+
+    return import_model(exported, ImportedModel(qonnx=str(exported))).normal.model
+
+
+def _check_request(recipe: Recipe, board: Board, classes: int) -> None:
+    """What of a request is wrong whatever the network is."""
+    from hwflow.build.hardware_steps import check_top_k
+    from hwflow.costs import target_cycles
+    from hwflow.simulate.compile import check_compiler
+
+    target_cycles(recipe.hardware, board)
+    check_top_k(recipe.hardware, classes)
+    check_compiler()
+
+
+def _export(passed: Passed, data: Dataset, folder: Path) -> Path:
+    """The untrained network as QONNX."""
+    from hwflow.exchange.export import export_qonnx
+
+    return export_qonnx(passed.model, data.shape, folder)
+
+
+def _why_not_lowered(passed: Passed) -> str | None:
+    from hwflow.compress.quantize import why_not_lowered
+
+    assert passed.quantize is not None
+    return why_not_lowered(passed.model, passed.quantize)
+
+
+def _ended(recipe: Recipe, board: Board, passed: Passed, why: str) -> Check:
+    return Check(
+        recipe=recipe.name,
+        board=board.name,
+        assumptions=passed.assumptions,
+        ends=why,
+        clock_mhz=recipe.hardware.clock_mhz or board.clock_mhz,
+        available=_available(board),
+    )
+
+
+def _goes_on(
+    recipe: Recipe, board: Board, found: Accelerator, passed: Passed | None = None
+) -> Check:
+    return Check(
+        recipe=recipe.name,
+        board=board.name,
+        assumptions=() if passed is None else passed.assumptions,
+        may_shrink=passed is not None and passed.may_shrink,
+        clock_mhz=recipe.hardware.clock_mhz or board.clock_mhz,
+        bound_cycles=found.bound_cycles,
+        layers=found.layers,
+        estimates=found.estimates,
+        available=_available(board),
+        host=found.host,
+    )
+
+
+def _available(board: Board) -> Estimates:
+    resources = board.resources.model_dump()
+    return Estimates(**{key: resources[key] for key in Estimates.model_fields})

@@ -1,0 +1,84 @@
+"""What the terminal shows of a check."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from hwflow.build.checking import Check, CheckedLayer, HostPart
+
+# Choices of a parallelism that are written out; of more the ends are.
+LISTED = 6
+_LABELS = {"before": "host first", "behind": "host last"}
+
+
+def table(found: Check) -> RenderableType:
+    """The layers, their totals against the board, and what goes to the host."""
+    parts: list[RenderableType] = [Text(f"{found.recipe} for {found.board}", style="bold")]
+    parts += [Text.assemble(("assumed    ", "dim"), said) for said in found.assumptions]
+    parts += [_host(part) for part in found.host if part.place == "before"]
+    if found.layers:
+        parts.append(_layers(found))
+    parts += [_host(part) for part in found.host if part.place == "behind"]
+    if found.ends is not None:
+        parts.append(Text(f"ends       no accelerator: {found.ends}", style="yellow"))
+        return Group(*parts)
+    slowest = max(found.layers, key=lambda layer: layer.cycles)
+    parts.append(
+        Text.assemble(
+            ("speed      ", "dim"),
+            (f"at most {found.frames_per_second:,.0f} frames/s", "bold"),
+            f" at {found.clock_mhz:g} MHz: {found.bound_cycles:,} cycles a frame ({slowest.name})",
+        )
+    )
+    parts.append(_resources(found))
+    return Group(*parts)
+
+
+def _layers(found: Check) -> Table:
+    shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("layer", "RTL", "kernel"):
+        shown.add_column(name)
+    for name in ("PE", "of", "SIMD", "of", "cycles", "LUT*", "DSP*", "BRAM18*", "URAM*"):
+        shown.add_column(name, justify="left" if name == "of" else "right")
+    for layer in found.layers:
+        shown.add_row(
+            layer.name,
+            layer.rtl,
+            layer.kernel.removesuffix("_rtl"),
+            *_folding(layer, "pe"),
+            *_folding(layer, "simd"),
+            f"{layer.cycles:,}",
+            *(f"{count:,}" for count in layer.estimates.model_dump().values()),
+        )
+    return shown
+
+
+def _folding(layer: CheckedLayer, key: str) -> tuple[str, str]:
+    """What is chosen, and what can be."""
+    if key not in layer.folding:
+        return "", ""
+    choices = [str(choice) for choice in layer.choices[key]]
+    if len(choices) > LISTED:
+        choices = [*choices[: LISTED - 2], "...", choices[-1]]
+    return str(layer.folding[key]), " ".join(choices)
+
+
+def _host(part: HostPart) -> Text:
+    operations = ", ".join(f"{name} ({kind})" for name, kind in part.operations)
+    text = f"{operations}: {part.reason}"
+    return Text.assemble((f"{_LABELS[part.place]:<11}", "dim"), text)
+
+
+def _resources(found: Check) -> Text:
+    text = Text.assemble(("resources* ", "dim"))
+    assert found.estimates is not None
+    available = found.available.model_dump()
+    for key, count in found.estimates.model_dump().items():
+        if count or available[key]:
+            share = count / available[key] if available[key] else float("inf")
+            text.append(f"{count:,} {key.upper()}", "bold red" if share > 1 else "bold")
+            text.append(f" of {available[key]:,} ({share:.0%})  ")
+    text.append(f"[{found.included}]", "dim")
+    return text
