@@ -138,7 +138,7 @@ def check(recipe: str, board: str, overrides: Sequence[str], as_json: bool) -> N
     what a build would refuse later is refused here. Layers have the names that folding files take.
     """
     from hwflow.build.checking import check_alone, check_fits
-    from hwflow.build.session import prepare
+    from hwflow.build.request import prepare
     from hwflow.cli.check_table import table
 
     console = _console()

@@ -52,7 +52,7 @@ def lower_and_fold(
         HwflowError: the lowering or the folding does not take the network, or the folding file is
             wrong; names the layer, why, and what to do.
     """
-    from hwflow.build.hardware_steps import check_chosen, choosing
+    from hwflow.build.top_k import check_chosen, choosing
     from hwflow.dataflow.finn_setup import prepare_finn
     from hwflow.dataflow.folding import layer_cycles
     from hwflow.dataflow.lower import to_hardware
@@ -77,12 +77,12 @@ def lower_and_fold(
 def _layers(model: ModelWrapper, part: str) -> list[CheckedLayer]:
     from qonnx.custom_op.registry import getCustomOp
 
-    from hwflow.build.hardware_steps import _estimates
+    from hwflow.dataflow.estimates import estimates as estimated
     from hwflow.dataflow.folding import layer_cycles
     from hwflow.dataflow.folding_file import choices_of
     from hwflow.dataflow.stitch import CONVERTER
 
-    cycles, estimates = layer_cycles(model), _estimates(model, part)
+    cycles, estimates = layer_cycles(model), estimated(model, part)
     found = []
     for node in model.graph.node:
         choices = {} if node.op_type == CONVERTER else choices_of(node)
@@ -95,7 +95,9 @@ def _layers(model: ModelWrapper, part: str) -> list[CheckedLayer]:
                 folding={key: int(layer.get_nodeattr(_attribute(key))) for key in choices},
                 choices=choices,
                 cycles=cycles[node.name],
-                estimates=Estimates(**estimates[node.name]),
+                estimates=Estimates(
+                    **estimates[node.name].model_dump(include=set(Estimates.model_fields))
+                ),
             )
         )
     return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hwflow.board import Board, Resources
+from hwflow import board as boards
+from hwflow.board import Board
 from hwflow.build.checking.outcome import Check
 from hwflow.errors import HwflowError
 
@@ -23,15 +24,18 @@ def check_fits(found: Check, board: Board) -> None:
     Raises:
         HwflowError: names what is short and the layers that need most.
     """
+    from hwflow.facts.resources import Resources
     from hwflow.synth import check_capacity
 
     if found.may_shrink:
         return
-    layers = {layer.name: layer.estimates.model_dump() for layer in found.layers}
+    layers = {layer.name: Resources(**layer.estimates.model_dump()) for layer in found.layers}
     generous = {key: int(SLACK[key] * have) for key, have in board.resources.model_dump().items()}
     try:
         check_capacity(
-            layers, board.model_copy(update={"resources": Resources(**generous)}), found.included
+            layers,
+            board.model_copy(update={"resources": boards.Resources(**generous)}),
+            found.included,
         )
     except HwflowError:
         check_capacity(layers, board, found.included)

@@ -38,7 +38,7 @@ def check_recipe(
         HwflowError: a stage can't take the network, hardware does not, or the folding can't be
             had; names the layer, why, and what to do. See `check_fits` for the board.
     """
-    from hwflow.build.hardware_steps import input_code
+    from hwflow.host.input_codes import input_code
 
     passed = pass_stages(recipe, board, data, model, base)
     if passed.quantize is None:
@@ -65,8 +65,8 @@ def check_model_file(recipe: Recipe, board: Board, base: Path) -> Check:
     Raises:
         HwflowError: see `check_recipe`; also where the file or the samples can't be taken.
     """
-    from hwflow.build.hardware_steps import input_code
     from hwflow.exchange.importing.importer import choose_samples, import_model
+    from hwflow.host.input_codes import input_code
 
     settings = recipe.model
     assert settings is not None
@@ -89,7 +89,7 @@ def normalised(exported: Path) -> onnx.ModelProto:
 
 def _check_request(recipe: Recipe, board: Board, classes: int) -> None:
     """What of a request is wrong whatever the network is."""
-    from hwflow.build.hardware_steps import check_top_k
+    from hwflow.build.top_k import check_top_k
     from hwflow.costs import target_cycles
     from hwflow.simulate.compile import check_compiler
 
