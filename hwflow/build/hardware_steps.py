@@ -28,11 +28,13 @@ NETLIST_FRAMES = 20
 HOPELESS = 2.0
 REFERENCE = (
     "exchange/activations",
-    "exchange/agreement",
-    "exchange/averages",
     "exchange/batches",
-    "exchange/images",
+    "exchange/comparison",
+    "exchange/domains",
+    "exchange/operations",
     "exchange/reference",
+    "exchange/runs",
+    "exchange/translation",
     "exchange/values",
 )
 LOWERING = ("finn-plus", "qonnx", "onnx")
