@@ -25,7 +25,7 @@ a quantizer turns them into codes first.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -50,14 +50,8 @@ from hwflow.dataflow.products import convolution, linear
 from hwflow.dataflow.steps import quantizer
 from hwflow.dataflow.wires import Function, Wire, channel_grid, codes_of, tensor_shape
 from hwflow.errors import HwflowError
-from hwflow.exchange.reference import (
-    ELEMENTWISE,
-    QUANTIZERS,
-    Quantized,
-    Reference,
-    Value,
-    evaluate,
-)
+from hwflow.exchange.operations import operation_of
+from hwflow.exchange.reference import Quantized, Reference, Value, evaluate
 from hwflow.kernels.integer_types import integer_type
 
 __all__ = [
@@ -72,22 +66,20 @@ __all__ = [
 
 End = TypeVar("End")
 
-RESHAPING = frozenset({"Reshape", "Flatten"})
-UNCHANGED = frozenset({"Identity", "Dropout"})
 Translate = Callable[[HardwareGraph, Reference, onnx.NodeProto, Wire], Wire]
+Join = Callable[[HardwareGraph, Reference, onnx.NodeProto, Sequence[Wire]], Wire]
+# By the name that the record of an ONNX operation has for its lowering.
 LAYERS: Mapping[str, Translate] = {
-    "MatMul": linear,
-    "Gemm": linear,
-    "Conv": convolution,
-    "MaxPool": max_pool,
-    "AveragePool": average_pool,
-    "GlobalAveragePool": global_average,
-    "ReduceMean": global_average,
-    "Resize": upsampling,
-    "Upsample": upsampling,
-    **dict.fromkeys(QUANTIZERS, quantizer),
-    **dict.fromkeys(RESHAPING, reshaping),
+    "linear": linear,
+    "convolution": convolution,
+    "max_pool": max_pool,
+    "average_pool": average_pool,
+    "global_average": global_average,
+    "upsampling": upsampling,
+    "quantizer": quantizer,
+    "reshaping": reshaping,
 }
+JOINS: Mapping[str, Join] = {"addition": addition, "concatenation": concatenation}
 SUPPORTED = (
     "linear and convolutional layers, pools, batch norm, quantized activations, sums and"
     " concatenations"
@@ -155,16 +147,16 @@ class _Builder:
     def _is_flattened(self, tensor: str) -> bool:
         """Whether nothing but Flatten ever sees a tensor as an image: then it is none."""
         readers = [node for node in self.reference.nodes if tensor in node.input]
-        through = ELEMENTWISE | QUANTIZERS | UNCHANGED
+        through = ("monotone", "quantizer", "identity")
+        rules = [(operation_of(node).lowering, node.output[0]) for node in readers]
         return bool(readers) and all(
-            node.op_type in RESHAPING
-            or (node.op_type in through and self._is_flattened(node.output[0]))
-            for node in readers
+            rule == "reshaping" or (rule in through and self._is_flattened(output))
+            for rule, output in rules
         )
 
     def _start_after_quantizer(self, shape: Shape) -> None:
         """Begin behind the first quantizer, which the host computes."""
-        first = next((n for n in self.todo if n.op_type in QUANTIZERS), None)
+        first = next((n for n in self.todo if operation_of(n).codes), None)
         if first is None:
             raise HwflowError(
                 "no activation of the network is quantized", hint="put a quantizer at its beginning"
@@ -203,26 +195,27 @@ class _Builder:
     def _translate(self, node: onnx.NodeProto) -> Wire:
         sources = [name for name in node.input if name in self.wires]
         wires = [self._wire(name) for name in sources]
-        if node.op_type == "Concat" and len(sources) == len(node.input):
-            return concatenation(self.graph, self.reference, node, wires)
-        if node.op_type == "Add" and len(sources) == 2:
-            return addition(self.graph, self.reference, node, wires)
+        operation = operation_of(node)
+        join = JOINS.get(operation.joining or "")
+        if join is not None and 1 < len(sources) == len(node.input):
+            return join(self.graph, self.reference, node, wires)
         if len(sources) != 1:
             raise HwflowError(
                 f"{node.name}: {node.op_type} of {len(sources)} activations can't be lowered",
                 hint="let branches meet by Add or Concat",
             )
         (wire,) = wires
-        if node.op_type in UNCHANGED:
+        if operation.lowering == "identity":
             return wire
-        if node.op_type in ELEMENTWISE:
+        if operation.lowering == "monotone":
             return self._elementwise(node, wire, sources[0])
-        if node.op_type not in LAYERS:
+        lower = LAYERS.get(operation.lowering or "")
+        if lower is None:
             raise HwflowError(
                 f"{node.name}: {node.op_type} can't be lowered", hint=f"use {SUPPORTED}"
             )
-        made = LAYERS[node.op_type](self.graph, self.reference, node, wire)
-        if node.op_type in QUANTIZERS:
+        made = lower(self.graph, self.reference, node, wire)
+        if operation.codes:
             self.steps[node.output[0]] = made.name
         return made
 

@@ -12,7 +12,7 @@ from hwflow.dataflow.graph import HardwareGraph, Integers, Shape
 from hwflow.dataflow.windows import Geometry, attributes_of, geometry, padded, slid
 from hwflow.dataflow.wires import Function, Wire, channel_grid, falling, negated
 from hwflow.errors import HwflowError
-from hwflow.exchange.averages import mean_of_sum, repeats
+from hwflow.exchange.operations.averages import mean_of_sum
 from hwflow.exchange.reference import Quantized, Reference, Value, evaluate, real
 from hwflow.kernels.integer_types import integer_type
 
@@ -134,16 +134,10 @@ def upsampling(
         raise HwflowError(
             f"{node.name}: upsampling of vectors can't be lowered", hint="upsample images"
         )
-    attributes = attributes_of(node)
-    if node.op_type == "Resize":
-        attributes["sizes"] = len(node.input) > 3
     sample = np.zeros((1, *wire.shape))
-    if node.op_type == "Upsample":
-        made = evaluate(node, reference.operands(node, {node.input[0]: sample}))
-        sizes = zip(real(made).shape[2:], wire.shape[1:], strict=True)
-        factors = tuple(after // before for after, before in sizes)
-    else:
-        factors = repeats(reference.operands(node, {node.input[0]: sample}), attributes)
+    made = evaluate(node, reference.operands(node, {node.input[0]: sample}))
+    sizes = zip(real(made).shape[2:], wire.shape[1:], strict=True)
+    factors = tuple(after // before for after, before in sizes)
     shape = (wire.shape[0], *(n * f for n, f in zip(wire.shape[1:], factors, strict=True)))
     return replace(
         wire,

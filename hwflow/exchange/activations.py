@@ -6,15 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import onnx
 
+from hwflow.exchange.operations import operation_of
 from hwflow.graphs.bottlenecks import INPUT, Order
-
-# Operations of weights; a product is one whose weights come from a quantizer.
-PRODUCTS = frozenset({"Conv", "MatMul", "Gemm"})
-# Quantizers whose codes can be the accelerator's input.
-BORDERS = frozenset({"Quant", "BipolarQuant"})
-QUANTIZING = frozenset(
-    {"Quant", "IntQuant", "BipolarQuant", "FloatQuant", "Trunc", "DequantizeLinear"}
-)
 
 
 class Activations:
@@ -63,7 +56,7 @@ class Activations:
 
     def is_product(self, node: onnx.NodeProto) -> bool:
         """Whether a node multiplies by quantized weights."""
-        if node.op_type not in PRODUCTS or len(node.input) < 2:
+        if not operation_of(node).product or len(node.input) < 2:
             return False
         return node.input[1] in self.constants and self._from_quantizer(node.input[1])
 
@@ -80,7 +73,7 @@ class Activations:
     def _from_quantizer(self, name: str) -> bool:
         while name in self.makers:
             node = self.makers[name]
-            if node.op_type in QUANTIZING:
+            if operation_of(node).quantizes:
                 return True
             name = node.input[0] if node.input else ""
         return name in self.quantized

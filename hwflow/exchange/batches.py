@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import numpy_helper
 
-# Operations that treat each sample by itself, the first axis being that of samples.
-_BY_SAMPLE = frozenset(
-    {
-        *("Quant", "IntQuant", "BipolarQuant", "FloatQuant", "Trunc"),
-        *("QuantizeLinear", "DequantizeLinear", "Clip", "Cast"),
-        *("Conv", "ConvTranspose", "Gemm", "BatchNormalization"),
-        *("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool", "ReduceMean"),
-        *("Add", "Sub", "Mul", "Div", "Sqrt", "Pow", "Erf", "Floor", "Round", "Ceil"),
-        *("Exp", "Log", "Abs", "Neg", "Min", "Max", "Where", "GreaterOrEqual"),
-        *("Relu", "Sigmoid", "Tanh", "LeakyRelu", "HardSigmoid", "HardSwish", "Elu", "Gelu"),
-        *("Flatten", "Identity", "Pad"),
-    }
-)
-# Operations along one axis, and which that is if the node does not say.
-_ALONG = {
-    "Concat": 0,
-    "ArgMax": 0,
-    "Gather": 0,
-    "Softmax": -1,
-    "LogSoftmax": -1,
-    "LayerNormalization": -1,
-    "TopK": -1,
-}
+from hwflow.exchange.operations import operation_of
+from hwflow.exchange.translation.nodes import read_node
+
+
+class _Frames:
+    """What a file's operations are asked about: see `operation.Frames`."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.values = {tensor.name: tensor for tensor in model.graph.initializer}
+        self.fixed = set(self.values)
+
+    def is_fixed(self, name: str) -> bool:
+        """Whether a tensor does not depend on the input."""
+        return name in self.fixed
+
+    def initializer(self, name: str) -> NDArray[Any] | None:
+        """The value of an initializer."""
+        found = self.values.get(name)
+        return None if found is None else np.asarray(numpy_helper.to_array(found))
 
 
 def fits_batches(model: onnx.ModelProto) -> bool:
@@ -36,28 +36,13 @@ def fits_batches(model: onnx.ModelProto) -> bool:
 
     Attention and unrolled recurrent layers move samples about, or have a first state for each.
     """
-    values = {tensor.name: tensor for tensor in model.graph.initializer}
-    fixed = set(values)  # what does not depend on the input
+    frames = _Frames(model)
     for node in model.graph.node:
-        if all(name in fixed for name in node.input if name):
-            fixed.update(node.output)
-        elif not _by_sample(node, fixed, values):
+        if all(name in frames.fixed for name in node.input if name):
+            frames.fixed.update(node.output)
+        elif not operation_of(node).batching.fits(read_node(node), frames):
             return False
     return True
-
-
-def _by_sample(node: onnx.NodeProto, fixed: set[str], values: dict[str, onnx.TensorProto]) -> bool:
-    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    if node.op_type == "Transpose":
-        return attributes.get("perm", [1])[0] == 0
-    if node.op_type == "MatMul":
-        return node.input[1] in fixed
-    if node.op_type in _ALONG:
-        return attributes.get("axis", _ALONG[node.op_type]) != 0
-    if node.op_type == "Reshape":
-        shape = values.get(node.input[1])
-        return shape is not None and numpy_helper.to_array(shape)[0] in (-1, 0, 1)
-    return node.op_type in _BY_SAMPLE
 
 
 def batched(model: onnx.ModelProto, count: int) -> onnx.ModelProto:
@@ -66,14 +51,7 @@ def batched(model: onnx.ModelProto, count: int) -> onnx.ModelProto:
     for value in (*model.graph.input, *model.graph.output):
         if value.name not in parameters and value.type.tensor_type.shape.dim:
             value.type.tensor_type.shape.dim[0].dim_value = count
-    del model.graph.value_info[:]
-    shapes = {node.input[1] for node in model.graph.node if node.op_type == "Reshape"}
-    for tensor in model.graph.initializer:
-        if tensor.name in shapes:
-            shape = numpy_helper.to_array(tensor).copy()
-            shape[0] = count
-            tensor.CopyFrom(numpy_helper.from_array(shape.astype(np.int64), tensor.name))
-    return model
+    return _reshaped(model, lambda first: count)
 
 
 def any_batch(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -81,11 +59,26 @@ def any_batch(model: onnx.ModelProto) -> onnx.ModelProto:
     for value in (*model.graph.input, *model.graph.output):
         if value.type.tensor_type.shape.dim:
             value.type.tensor_type.shape.dim[0].dim_param = "N"
+    return _reshaped(model, lambda first: -1 if first == -1 else 0)  # 0: as many as come.
+
+
+def _reshaped(model: onnx.ModelProto, first: Callable[[int], int]) -> onnx.ModelProto:
+    """The same with other sizes of the first axis in the shapes that activations are given.
+
+    A shape that a constant is given too stays as it is there.
+    """
     del model.graph.value_info[:]
-    shapes = {node.input[1] for node in model.graph.node if node.op_type == "Reshape"}
-    for tensor in model.graph.initializer:
-        if tensor.name in shapes:
-            shape = numpy_helper.to_array(tensor).copy()
-            shape[0] = -1 if shape[0] == -1 else 0  # 0: as many as come.
-            tensor.CopyFrom(numpy_helper.from_array(shape.astype(np.int64), tensor.name))
+    frames = _Frames(model)
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    for number, node in enumerate(model.graph.node):
+        if all(name in frames.fixed for name in node.input if name):
+            frames.fixed.update(node.output)
+            continue
+        place = operation_of(node).batching.shape
+        if place is None:
+            continue
+        shape = numpy_helper.to_array(tensors[node.input[place]]).astype(np.int64)
+        shape[0] = first(int(shape[0]))
+        node.input[place] = f"{node.input[place]}_frames{number}"
+        model.graph.initializer.append(numpy_helper.from_array(shape, node.input[place]))
     return model

@@ -17,12 +17,12 @@ from torch import nn
 
 from hwflow.costs.layers import example_input
 from hwflow.errors import HwflowError
+from hwflow.exchange.domains import QONNX
+from hwflow.exchange.operations import by_name
 
 OPSET = 13
-QONNX_DOMAIN = "qonnx.custom_op.general"
 # Bits of the integers that biases are in QCDQ.
 BIAS_BITS = 32
-QONNX_OPERATIONS = frozenset({"Quant", "BipolarQuant", "FloatQuant", "Trunc"})
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,8 @@ def _set_domains(file: Path) -> None:
     nodes, and folds the transpose of weights that several nodes read as if only one did."""
     model = onnx.load(str(file))
     for node in model.graph.node:
-        if node.op_type in QONNX_OPERATIONS:
-            node.domain = QONNX_DOMAIN
+        if (QONNX, node.op_type) in by_name():
+            node.domain = QONNX
     onnx.save(model, str(file))
 
 

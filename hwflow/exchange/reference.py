@@ -9,10 +9,8 @@ follows (batch norm, activation) is float64 arithmetic.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -20,25 +18,12 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from hwflow.errors import HwflowError
-from hwflow.exchange.averages import (
-    average_pool,
-    global_average_pool,
-    reduce_mean,
-    resize,
-    trunc,
-    upsample,
-)
-from hwflow.exchange.images import concat, conv, max_pool
-from hwflow.exchange.values import (
-    EXACT,
-    SAME_SCALE,
-    Float,
-    Quantized,
-    Value,
-    quantizer_range,
-    real,
-    rounding,
-)
+from hwflow.exchange.domains import opset
+from hwflow.exchange.operations import names, operation_of
+from hwflow.exchange.translation.nodes import read_node
+from hwflow.exchange.values import Float, Quantized, Value, real
+
+__all__ = ["Float", "Quantized", "Reference", "Trace", "Value", "evaluate", "real"]
 
 # Logits of a sample that differ by this share of the greatest are equal but for rounding.
 EQUAL = 2.0**-40
@@ -81,7 +66,8 @@ class Reference:
         model: QONNX file or model, cleaned (shapes inferred, one input, one output).
 
     Raises:
-        HwflowError: an operation is not one of those that `OPERATIONS` lists.
+        HwflowError: an operation is not in the normal form (see `hwflow.exchange.importing`), or
+            has an attribute that is not.
     """
 
     def __init__(self, model: Path | onnx.ModelProto) -> None:
@@ -93,13 +79,16 @@ class Reference:
             t.name: np.asarray(numpy_helper.to_array(t), np.float64) for t in graph.initializer
         }
         self.nodes: list[onnx.NodeProto] = []
-        for node in graph.node:
-            if node.op_type not in OPERATIONS:
+        version = opset(self.model)
+        for number, node in enumerate(graph.node):
+            operation = operation_of(node)
+            if operation.evaluate is None:
                 raise HwflowError(
                     f"{node.name or node.output[0]}: the operation {node.op_type} is not supported"
                     " in a quantized network",
-                    hint=f"supported are {', '.join(sorted(OPERATIONS))}",
+                    hint=f"supported are {', '.join(supported())}",
                 )
+            operation.check_normal(read_node(node, number), version)
             if all(name in self.parameters for name in node.input if name):
                 self.parameters[node.output[0]] = evaluate(node, self.operands(node, {}))
             else:
@@ -108,7 +97,7 @@ class Reference:
     @staticmethod
     def knows(model: onnx.ModelProto) -> bool:
         """Whether all operations of a network are known."""
-        return all(node.op_type in OPERATIONS for node in model.graph.node)
+        return all(operation_of(node).evaluate is not None for node in model.graph.node)
 
     def operands(self, node: onnx.NodeProto, values: dict[str, Value]) -> list[Value]:
         """The values of a node's inputs: activations from `values`, else parameters."""
@@ -146,25 +135,25 @@ class Reference:
             operands = self.operands(node, values)
             value = evaluate(node, operands)
             values[node.output[0]] = value
-            if isinstance(value, Quantized) and node.op_type in QUANTIZERS:
+            operation = operation_of(node)
+            if isinstance(value, Quantized) and operation.codes:
                 trace.codes[node.output[0]] = value.codes.astype(np.int64)
-            if isinstance(value, Quantized) and node.op_type in ROUNDING:
+            if isinstance(value, Quantized) and operation.rounds:
                 trace.margin = np.minimum(trace.margin, rounding_margin(real(operands[0]), value))
         trace.logits = real(values[self.output])
         return trace
 
 
-# ---------------------------------------------------------------------------- the operations
+def supported() -> list[str]:
+    """Names of the operations that the reference knows."""
+    return names(lambda operation: operation.evaluate is not None)
 
 
 def evaluate(node: onnx.NodeProto, operands: list[Value]) -> Value:
     """Evaluate one node on values whose first axis is the batch."""
-    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    if node.op_type == "Resize":
-        attributes["sizes"] = len(node.input) > 3
-    elif node.op_type == "Clip":
-        attributes["unbounded"] = len(node.input) > 1 and not node.input[1]
-    return OPERATIONS[node.op_type](operands, attributes)
+    function = operation_of(node).evaluate
+    assert function is not None, f"{node.op_type} has no reference"
+    return function(operands, read_node(node))
 
 
 def rounding_margin(inputs: Float, quantized: Quantized) -> Float:
@@ -175,184 +164,3 @@ def rounding_margin(inputs: Float, quantized: Quantized) -> Float:
     lowest, highest = quantized.minimum + 0.5, quantized.maximum - 0.5
     step = np.clip(np.floor(position) + 0.5, lowest, highest)
     return np.abs(position - step).min(axis=1)
-
-
-def _quant(operands: list[Value], attributes: dict) -> Value:
-    inputs, scale, zero_point, bits = (real(v) for v in operands)
-    if np.any(zero_point != 0):
-        raise HwflowError(
-            "a quantizer has a zero point other than 0", hint="use symmetric quantizers"
-        )
-    round_ = rounding(attributes, "ROUND")
-    low, high = quantizer_range(
-        int(bits.item()), bool(attributes.get("signed", 1)), bool(attributes.get("narrow", 0))
-    )
-    codes = np.clip(round_(inputs / scale), low, high)
-    return Quantized(codes, scale, low, high)
-
-
-def _bipolar_quant(operands: list[Value], attributes: dict) -> Value:
-    inputs, scale = (real(v) for v in operands)
-    return Quantized(np.where(inputs >= 0, 1.0, -1.0), scale, -1, 1, bipolar=True)
-
-
-def _matmul(operands: list[Value], attributes: dict) -> Value:
-    a, b = operands
-    if not (isinstance(a, Quantized) and isinstance(b, Quantized)):
-        return real(a) @ real(b)
-    bound = np.abs(b.codes).sum(axis=0).max() * max(abs(a.minimum), abs(a.maximum))
-    if bound >= EXACT:
-        raise HwflowError("an accumulator exceeds 53 bits", hint="use fewer bits")
-    if a.scale.size != 1:
-        raise HwflowError(
-            "a linear layer's input has one scale a channel", hint="scale activations per tensor"
-        )
-    scale = np.asarray(a.scale.reshape(()) * b.scale)
-    if scale.ndim > 1:
-        scale = scale.reshape(-1)
-    return Quantized(a.codes @ b.codes, scale, -int(bound), int(bound))
-
-
-def _gemm(operands: list[Value], attributes: dict) -> Value:
-    a, b = operands[:2]
-    if attributes.get("alpha", 1.0) != 1.0 or attributes.get("beta", 1.0) != 1.0:
-        raise HwflowError("Gemm with alpha or beta other than 1 is not supported")
-    if attributes.get("transB", 0):
-        b = _transpose([b], {})
-    product = _matmul([a, b], {})
-    return product if len(operands) < 3 else _add([product, operands[2]], {})
-
-
-def _add(operands: list[Value], attributes: dict) -> Value:
-    a, b = operands
-    if isinstance(a, Quantized) and isinstance(b, Quantized):
-        near = np.abs(a.scale - b.scale) <= SAME_SCALE * np.abs(a.scale)
-        if np.all(near):
-            return Quantized(
-                a.codes + b.codes, a.scale, a.minimum + b.minimum, a.maximum + b.maximum
-            )
-    return real(a) + real(b)
-
-
-def _batch_norm(operands: list[Value], attributes: dict) -> Value:
-    x, gamma, beta, mean, variance = (real(v) for v in operands)
-    shape = (1, -1) + (1,) * (x.ndim - 2)
-    deviation = np.sqrt(variance + attributes.get("epsilon", 1e-5)).reshape(shape)
-    normalised = (x - mean.reshape(shape)) / deviation
-    return normalised * gamma.reshape(shape) + beta.reshape(shape)
-
-
-def _transpose(operands: list[Value], attributes: dict) -> Value:
-    (x,) = operands
-    if not isinstance(x, Quantized):
-        return np.transpose(x, attributes.get("perm"))
-    scale = np.transpose(x.scale, attributes.get("perm")) if x.scale.ndim > 1 else x.scale
-    return Quantized(
-        np.transpose(x.codes, attributes.get("perm")), scale, x.minimum, x.maximum, x.bipolar
-    )
-
-
-def _flatten(operands: list[Value], attributes: dict) -> Value:
-    if attributes.get("axis", 1) != 1:
-        raise HwflowError("Flatten of other axes than all but the first is not supported")
-    return _reshaped(operands[0], (-1,))
-
-
-def _reshape(operands: list[Value], attributes: dict) -> Value:
-    x, target = operands
-    sizes = [int(size) for size in real(target)[1:]]
-    given = real(x).shape[1:]
-    return _reshaped(x, tuple(size or given[axis] for axis, size in enumerate(sizes)))
-
-
-def _reshaped(x: Value, sample: tuple[int, ...]) -> Value:
-    """`x` with samples of another shape."""
-    if not isinstance(x, Quantized):
-        return x.reshape(len(x), *sample)
-    codes = x.codes.reshape(len(x.codes), *sample)
-    scale = x.scale
-    if scale.size > 1:
-        scale = np.broadcast_to(scale, (1, *x.codes.shape[1:])).reshape(1, *codes.shape[1:])
-    return Quantized(codes, scale, x.minimum, x.maximum, x.bipolar)
-
-
-def _identity(operands: list[Value], attributes: dict) -> Value:
-    return operands[0]
-
-
-def _elementwise(operation: Callable[..., Float]) -> Callable[[list[Value], dict], Value]:
-    return lambda operands, attributes: operation(*(real(v) for v in operands))
-
-
-def _relu(operands: list[Value], attributes: dict) -> Value:
-    return np.maximum(real(operands[0]), 0.0)
-
-
-def _clip(operands: list[Value], attributes: dict) -> Value:
-    bounds: list[Any] = [real(v) for v in operands[1:]]
-    if attributes.get("unbounded"):  # An upper bound only.
-        bounds.insert(0, -np.inf)
-    low = bounds[0] if bounds else attributes.get("min", -np.inf)
-    high = bounds[1] if len(bounds) > 1 else attributes.get("max", np.inf)
-    return np.clip(real(operands[0]), low, high)
-
-
-def _leaky_relu(operands: list[Value], attributes: dict) -> Value:
-    x = real(operands[0])
-    return np.where(x < 0, x * attributes.get("alpha", 0.01), x)
-
-
-def _sigmoid(operands: list[Value], attributes: dict) -> Value:
-    return 1 / (1 + np.exp(-real(operands[0])))
-
-
-QUANTIZERS = frozenset({"Quant", "BipolarQuant", "Trunc"})
-# Trunc rounds to a code first, which no float run misses.
-ROUNDING = QUANTIZERS - {"Trunc"}
-# Every one is monotone in each of its operands, which thresholds rely on.
-ELEMENTWISE = frozenset(
-    {
-        "Add",
-        "Sub",
-        "Mul",
-        "Div",
-        "Neg",
-        "BatchNormalization",
-        "Relu",
-        "LeakyRelu",
-        "Clip",
-        "Sigmoid",
-        "Tanh",
-    }
-)
-OPERATIONS: dict[str, Callable[[list[Value], dict], Value]] = {
-    "Quant": _quant,
-    "BipolarQuant": _bipolar_quant,
-    "MatMul": _matmul,
-    "Gemm": _gemm,
-    "Add": _add,
-    "Sub": _elementwise(np.subtract),
-    "Mul": _elementwise(np.multiply),
-    "Div": _elementwise(np.divide),
-    "BatchNormalization": _batch_norm,
-    "Neg": _elementwise(np.negative),
-    "Relu": _relu,
-    "LeakyRelu": _leaky_relu,
-    "Clip": _clip,
-    "Sigmoid": _sigmoid,
-    "Tanh": _elementwise(np.tanh),
-    "Trunc": trunc,
-    "Transpose": _transpose,
-    "Reshape": _reshape,
-    "Flatten": _flatten,
-    "Identity": _identity,
-    "Dropout": _identity,
-    "Conv": conv,
-    "MaxPool": max_pool,
-    "AveragePool": average_pool,
-    "GlobalAveragePool": global_average_pool,
-    "ReduceMean": reduce_mean,
-    "Resize": resize,
-    "Upsample": upsample,
-    "Concat": concat,
-}

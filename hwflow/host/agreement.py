@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 
 from hwflow.data import Dataset, Split
-from hwflow.errors import HwflowError
-from hwflow.exchange.agreement import TOLERANCE, UNDECIDED, differs, run_traced
+from hwflow.exchange.comparison import UNDECIDED, judged, of_logits, relative
+from hwflow.exchange.runs import run_traced
 from hwflow.host.software import Software
 
 
@@ -18,7 +18,7 @@ def check_division(
 ) -> dict[str, Any]:
     """Hold the divided network against the whole one, which qonnx runs.
 
-    Logits may differ by `agreement.TOLERANCE` times the greatest of the sample, or 1.
+    Logits may differ by `comparison.TOLERANCE` times the greatest of the sample, or 1.
 
     Args:
         whole: QONNX, of one frame.
@@ -37,21 +37,15 @@ def check_division(
     split = split.part(0, len(wanted))
     codes = software.codes(data, split)
     got = software.run(data, split, np.zeros(0, np.int64) if codes is None else codes).logits
-    bound = TOLERANCE * np.maximum(1.0, np.abs(wanted).max(axis=1))
-    wrong = differs(wanted, got, bound)
-    undecided = wrong & (margin < UNDECIDED)
-    bad = np.flatnonzero(wrong & ~undecided)
-    if len(bad):
-        sample = int(bad[0])
-        raise HwflowError(
-            f"the network divided between host and accelerator and the whole one differ in"
-            f" {len(bad)} of {len(wanted)} samples: in sample {sample}, logits up to"
-            f" {np.abs(wanted - got)[sample].max():.3g} apart",
-            hint="this is a defect of the division; please report it with the recipe",
-        )
-    apart = np.abs(wanted - got).max(axis=1)[~undecided]
+    network = "the network divided between host and accelerator"
+    found = judged(
+        {network: of_logits(wanted, got, relative(wanted))},
+        "the whole one",
+        margin < UNDECIDED,
+        "this is a defect of the division; please report it with the recipe",
+    )
     return {
-        "samples": len(wanted),
-        "undecided": int(undecided.sum()),
-        "max_abs": float(apart.max(initial=0.0)),
+        "samples": found.samples,
+        "undecided": found.undecided,
+        "max_abs": found.max_abs[network],
     }

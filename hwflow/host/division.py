@@ -26,8 +26,9 @@ from hwflow.dataflow.integers import (
     to_output_integers,
 )
 from hwflow.errors import HwflowError
-from hwflow.exchange.activations import BORDERS, Activations
-from hwflow.exchange.reference import OPERATIONS, Reference
+from hwflow.exchange.activations import Activations
+from hwflow.exchange.operations import operation_of
+from hwflow.exchange.reference import Reference, supported
 from hwflow.graphs.bottlenecks import INPUT, Place
 from hwflow.host.files import head_file, tail_file
 
@@ -130,7 +131,7 @@ class _Divider:
         self.network = Activations(model)
         self.order = self.network.order
         nodes = self.network.nodes
-        self.quantizers = {i for i, node in enumerate(nodes) if node.op_type in BORDERS}
+        self.quantizers = {i for i, node in enumerate(nodes) if operation_of(node).rounds}
         self.begin = self.order.begin(INPUT, self.quantizers) if code is None else None
         self.end: int | None = None
         self.before: HwflowError | None = None  # why there is more before it than a quantizer
@@ -178,10 +179,10 @@ class _Divider:
         """
         for number in self._numbers:
             node = self.network.nodes[number]
-            if node.op_type not in OPERATIONS:
+            if operation_of(node).evaluate is None:
                 error = HwflowError(
                     f"{node.name}: {node.op_type} can't be lowered",
-                    hint="let it be one of " + ", ".join(sorted(OPERATIONS)),
+                    hint="let it be one of " + ", ".join(supported()),
                 )
                 raise NotLoweredError(error, node.output[0])
 

@@ -21,25 +21,16 @@ from hwflow.dataflow.outputs import OutputCode
 from hwflow.errors import HwflowError
 from hwflow.exchange.activations import Activations
 from hwflow.exchange.batches import any_batch, fits_batches
-from hwflow.exchange.values import quantizer_range
+from hwflow.exchange.domains import STANDARD, domain_of
+from hwflow.exchange.operations import operation_of
+from hwflow.exchange.translation.nodes import Node, read_node
 
 # Inputs and outputs of head and tail.
 INPUTS, CODES, INTEGERS, LOGITS = ENDS = "inputs", "codes", "integers", "logits"
 # ir_version of ONNX files that onnxruntime has read for years.
 IR_VERSION = 8
-# Operations that onnxruntime computes in float64, too: files of these alone are as exact as the
-# reference.
-DOUBLE = frozenset(
-    {
-        *("Quant", "IntQuant", "BipolarQuant", "Trunc"),
-        *("Add", "Sub", "Mul", "Div", "Neg", "Abs", "Sqrt", "Pow", "Relu", "Sigmoid", "Tanh"),
-        *("MatMul", "Gemm", "BatchNormalization", "ReduceMean", "LayerNormalization"),
-        *("Flatten", "Reshape", "Transpose", "Identity"),
-    }
-)
 # Name, type and shape of a file's input or output.
 End = tuple[str, int, Sequence[int]]
-ROUNDINGS = {"ROUND": "Round", "HALF_EVEN": "Round", "FLOOR": "Floor", "CEIL": "Ceil"}
 
 
 def head_file(network: Activations, begin: int, shape: Shape) -> onnx.ModelProto:
@@ -126,7 +117,9 @@ class _File:
         self.given = {t.name: t for t in network.model.graph.initializer}
         operands = [name for node in nodes for name in node.input if name in network.constants]
         made = network.constant_nodes(operands)
-        exact = all(node.op_type in DOUBLE for node in (*nodes, *made))
+        # A file of operations alone that onnxruntime computes in float64, too, is as exact as the
+        # reference.
+        exact = all(operation_of(node).exact for node in (*nodes, *made))
         self.element = TensorProto.DOUBLE if exact else TensorProto.FLOAT
         self.copy(made)
 
@@ -167,16 +160,22 @@ class _File:
         self.values[name] = self.constant(array, kind, _own(name))
         return self.values[name]
 
-    def _exact(self, name: str) -> str:
-        """The same in float64."""
+    # ------------------------------------------- what an operation writes itself by: see Plain
+
+    def number(self, values: Any) -> str:
+        """A constant in float64."""
+        return self.constant(values, np.float64)
+
+    def exact(self, name: str) -> str:
+        """A tensor of the network in float64."""
         operand = self.operand(name)
         if self.element == TensorProto.DOUBLE:
             return operand
         return self.add("Cast", [operand], to=TensorProto.DOUBLE)
 
-    def _number(self, node: onnx.NodeProto, place: int, what: str) -> NDArray[np.float64]:
-        """A parameter of a quantizer that decides how it is written."""
-        name = node.input[place]
+    def parameter(self, node: Node, place: int, what: str) -> NDArray[np.float64]:
+        """An operand that decides how a node is written."""
+        name = node.inputs[place]
         if name not in self.given:
             raise HwflowError(
                 f"{node.name}: the {what} of the quantizer is computed, which the host does not"
@@ -188,15 +187,20 @@ class _File:
     # --------------------------------------------------------------------------- operations
 
     def copy(self, nodes: Sequence[onnx.NodeProto]) -> None:
-        """Operations of the network."""
+        """Operations of the network.
+
+        Raises:
+            HwflowError: ONNX does not express one.
+        """
         for node in nodes:
-            if node.op_type in QUANTIZERS:
-                real = QUANTIZERS[node.op_type](self, node)
+            write = operation_of(node).write
+            if write is not None:
+                real = write(self, read_node(node))
                 if self.element != TensorProto.DOUBLE:
                     real = self.add("Cast", [real], to=self.element)
                 self.values[node.output[0]] = real
                 continue
-            if node.domain not in ("", "ai.onnx"):
+            if domain_of(node):
                 raise HwflowError(
                     f"{node.name}: the host can't run {node.op_type} of {node.domain}",
                     hint="use operations of ONNX",
@@ -214,79 +218,11 @@ class _File:
         """The integers of a quantizer, float64.
 
         Raises:
-            HwflowError: a rounding mode that ONNX does not have, or bits that differ.
+            HwflowError: ONNX does not express it.
         """
-        x, scale = self._exact(node.input[0]), self._exact(node.input[1])
-        if node.op_type == "BipolarQuant":
-            one, zero = (self.constant(value, np.float64) for value in (1.0, 0.0))
-            positive = self.add("GreaterOrEqual", [x, zero])
-            return self.add("Where", [positive, one, self.constant(-1.0, np.float64)])
-        position = self.add("Div", [x, scale])
-        if np.any(self._number(node, 2, "zero point")):
-            position = self.add("Add", [position, self._exact(node.input[2])])
-        attributes = _attributes(node)
-        low, high = quantizer_range(
-            self._bits(node, 3),
-            bool(attributes.get("signed", 1)),
-            bool(attributes.get("narrow", 0)),
-        )
-        return self._clip(self._rounded(node, position, "ROUND"), low, high)
-
-    def _bits(self, node: onnx.NodeProto, place: int) -> int:
-        bits = self._number(node, place, "bit width")
-        if bits.size != 1 or bits.item() != np.rint(bits.item()):
-            raise HwflowError(
-                f"{node.name}: the bit width of the quantizer is no whole number",
-                hint="use one whole number of bits",
-            )
-        return int(bits.item())
-
-    def _rounded(self, node: onnx.NodeProto, position: str, default: str) -> str:
-        mode = _attributes(node).get("rounding_mode", default.encode()).decode().upper()
-        if mode not in ROUNDINGS:
-            raise HwflowError(
-                f"{node.name}: the host does not express the rounding mode {mode}",
-                hint=f"one of {', '.join(ROUNDINGS)}",
-            )
-        return self.add(ROUNDINGS[mode], [position])
-
-    def _clip(self, tensor: str, low: int, high: int) -> str:
-        ends = [self.constant(end, np.float64) for end in (low, high)]
-        return self.add("Clip", [tensor, *ends])
-
-    def quant(self, node: onnx.NodeProto) -> str:
-        """Real values behind a Quant or BipolarQuant, float64."""
-        codes = self.codes(node)
-        if node.op_type != "BipolarQuant" and np.any(self._number(node, 2, "zero point")):
-            codes = self.add("Sub", [codes, self._exact(node.input[2])])
-        return self.add("Mul", [codes, self._exact(node.input[1])])
-
-    def trunc(self, node: onnx.NodeProto) -> str:
-        """Real values behind a Trunc of either version, float64: see `exchange.averages.trunc`."""
-        if np.any(self._number(node, 2, "zero point")):
-            raise HwflowError(
-                f"{node.name}: a Trunc with a zero point other than 0 is not supported",
-                hint="use symmetric quantizers",
-            )
-        scale = self._number(node, 1, "scale")
-        codes = self.add(
-            "Round", [self.add("Div", [self._exact(node.input[0]), self._exact(node.input[1])])]
-        )
-        if len(node.input) == 5:
-            step = np.asarray(2.0 ** (self._bits(node, 3) - self._bits(node, 4)))
-            short = self.add("Div", [codes, self.constant(step, np.float64)])
-            return self.add(
-                "Mul", [self._rounded(node, short, "FLOOR"), self._exact(node.input[1])]
-            )
-        step = 2.0 ** np.rint(np.log2(self._number(node, 4, "output scale") / scale))
-        attributes = _attributes(node)
-        ends = quantizer_range(
-            self._bits(node, 5),
-            bool(attributes.get("signed", 1)),
-            bool(attributes.get("narrow", 0)),
-        )
-        short = self._clip(self.add("Div", [codes, self.constant(step, np.float64)]), *ends)
-        return self.add("Mul", [self._rounded(node, short, "FLOOR"), self._exact(node.input[4])])
+        write = operation_of(node).write_codes
+        assert write is not None, f"{node.op_type} is no border of an accelerator"
+        return write(self, read_node(node))
 
     # --------------------------------------------------------------------------------- model
 
@@ -297,7 +233,7 @@ class _File:
             for tensor, element, shape in (given, made)
         ]
         graph = helper.make_graph(self.nodes, name, ends[:1], ends[1:], initializer=self.constants)
-        versions = [o for o in self.network.model.opset_import if o.domain in ("", "ai.onnx")]
+        versions = [o for o in self.network.model.opset_import if o.domain in STANDARD]
         model = helper.make_model(graph, opset_imports=versions, producer_name="hwflow")
         model.ir_version = IR_VERSION
         return any_batch(model) if fits_batches(model) else model
@@ -306,15 +242,3 @@ class _File:
 def _own(name: str) -> str:
     """The name in a file of a tensor of the network's."""
     return f"network.{name}" if name in ENDS else name
-
-
-def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    return {a.name: helper.get_attribute_value(a) for a in node.attribute}
-
-
-QUANTIZERS = {
-    "Quant": _File.quant,
-    "IntQuant": _File.quant,
-    "BipolarQuant": _File.quant,
-    "Trunc": _File.trunc,
-}

@@ -13,20 +13,12 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
 from hwflow.errors import HwflowError
-from hwflow.exchange.agreement import (
-    TOLERANCE,
-    UNDECIDED,
-    affordable,
-    differs,
-    reference_run,
-    run_qcdq,
-    run_qonnx,
-    run_traced,
-)
 from hwflow.exchange.batches import batched, fits_batches
+from hwflow.exchange.comparison import UNDECIDED, judged, of_classes, of_logits, relative
 from hwflow.exchange.importing.normal import Normal
-from hwflow.exchange.importing.reading import QONNX_OPERATIONS, element_type, set_batch
+from hwflow.exchange.importing.reading import element_type, set_batch
 from hwflow.exchange.reference import Trace
+from hwflow.exchange.runs import affordable, reference_run, run, run_traced, tool_of
 
 Float = NDArray[np.floating]
 # What float32 makes of a logit may be off by this share of the greatest.
@@ -54,12 +46,6 @@ class Comparison:
     max_abs: float
 
 
-def tool_of(model: onnx.ModelProto) -> str:
-    """What runs a file: onnxruntime where all operations are ONNX's own, else qonnx."""
-    own = any(node.op_type in QONNX_OPERATIONS for node in model.graph.node)
-    return "qonnx" if own else "onnxruntime"
-
-
 def run_file(
     model: onnx.ModelProto, path: Path, inputs: NDArray[Any], batch: int | None
 ) -> NDArray[Any]:
@@ -84,7 +70,6 @@ def run_file(
         size = batch or 1
         inputs = inputs[: affordable([prepared]) * size]
         set_batch(prepared, size, sample)
-    run: Any = run_qonnx if tool_of(prepared) == "qonnx" else run_qcdq
     count = len(inputs)
     if count % size:  # The last part is filled up with its last frame.
         inputs = np.concatenate([inputs, np.repeat(inputs[-1:], size - count % size, axis=0)])
@@ -106,7 +91,7 @@ def compare(
     """Hold the normal form, run by the float64 reference, or, where that does not know all of it,
     by qonnx, against the file's own execution.
 
-    Outputs may differ by `agreement.TOLERANCE` times the greatest of the sample, or 1.
+    Outputs may differ by `comparison.TOLERANCE` times the greatest of the sample, or 1.
 
     Args:
         model: the file, as read.
@@ -127,28 +112,21 @@ def compare(
         trace = Trace(logits.astype(np.float64), margin)
     wanted = own[:count].reshape(count, -1).astype(np.float64)
     near = trace.margin < UNDECIDED
-    got: NDArray[Any]
     if normal.top_k is None:
         got = _headed(trace.logits, normal.head)
-        wrong = differs(wanted, got, TOLERANCE * np.maximum(1.0, np.abs(wanted).max(axis=1)))
-        apart = np.abs(wanted - got).max(axis=1)
+        difference = of_logits(wanted, got, relative(wanted))
     else:
-        got = classes = trace.classes(normal.top_k)
-        wrong = np.any(wanted != classes, axis=1)
-        near |= _indistinct(trace.logits, wanted.astype(np.int64), classes, normal.head)
-        apart = np.zeros(count)
-    undecided = wrong & near
-    bad = np.flatnonzero(wrong & ~undecided)
-    if len(bad):
-        sample = int(bad[0])
-        raise HwflowError(
-            f"{path}: the imported network and the file's own execution ({tool_of(model)}) differ"
-            f" in {len(bad)} of {count} samples: in sample {sample}, {got[sample]} and"
-            f" {wanted[sample]}",
-            hint="this is a defect of the import; please report it with the file",
-        )
-    greatest = float(apart[~undecided].max(initial=0.0))
-    return Comparison(tool_of(model), count, int(undecided.sum()), greatest)
+        ranked, classes = wanted.astype(np.int64), trace.classes(normal.top_k)
+        difference = of_classes(ranked, classes)
+        near |= _indistinct(trace.logits, ranked, classes, normal.head)
+    network, tool = f"{path}: the imported network", tool_of(model)
+    found = judged(
+        {network: difference},
+        f"the file's own execution ({tool})",
+        near,
+        "this is a defect of the import; please report it with the file",
+    )
+    return Comparison(tool, count, found.undecided, found.max_abs[network])
 
 
 def _indistinct(

@@ -10,10 +10,11 @@ import numpy as np
 import onnx
 
 from hwflow.data import Dataset, Encoding, load
+from hwflow.exchange.domains import opset
 from hwflow.exchange.importing import samples
 from hwflow.exchange.importing.execution import Comparison, compare
-from hwflow.exchange.importing.normal import InputGrid, Normal, Translator
-from hwflow.exchange.importing.reading import element_type, opset, read_model, sample_shape
+from hwflow.exchange.importing.normal import InputGrid, Normal, translated
+from hwflow.exchange.importing.reading import element_type, prepared, read_model, sample_shape
 from hwflow.recipe import DataSpec, ImportedModel
 from hwflow.recipe.model import InputMeaning
 
@@ -84,12 +85,29 @@ def import_model(path: Path, settings: ImportedModel) -> Imported:
             to do.
     """
     model = read_model(path)
-    sample = sample_shape(model, path, settings.shape)
+    sample = sample_shape(model, str(path), settings.shape)
     code = _encoding(settings.input, element_type(model))
     grid = None
     if code is not None:
         grid = InputGrid(code.scale, code.offset, code.minimum, code.maximum)
-    return Imported(model, path, Translator(model, sample, grid).translate(), code)
+    return Imported(model, path, translated(model, sample, grid), code)
+
+
+def normalised(model: onnx.ModelProto, name: str = "the export") -> Normal:
+    """The normal form of a model whose input has a quantizer, as the exports of quantized networks
+    have.
+
+    Args:
+        model: QONNX or QCDQ, of one input of a known shape; it is left as it is.
+        name: of it, for messages.
+
+    Raises:
+        RequestError: hardware does not take it; says what, where and what to do.
+    """
+    own = onnx.ModelProto()
+    own.CopyFrom(model)
+    own = prepared(own, name)
+    return translated(own, sample_shape(own, name, None), None)
 
 
 def _encoding(meaning: InputMeaning | None, element: str) -> Encoding | None:

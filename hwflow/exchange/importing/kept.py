@@ -8,7 +8,7 @@ them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,15 +16,14 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, TensorProto, helper
 
 from hwflow.errors import RequestError
-from hwflow.exchange.activations import BORDERS, Activations
-from hwflow.exchange.importing.graph import OPSET, Tensor
-from hwflow.exchange.importing.nodes import Codes, Head, Node
-from hwflow.exchange.importing.reading import QONNX_DOMAIN, opset
+from hwflow.exchange.activations import Activations
+from hwflow.exchange.domains import STANDARD
+from hwflow.exchange.operations import operation_of
+from hwflow.exchange.translation.graph import OPSET, Tensor
+from hwflow.exchange.translation.nodes import Codes, Head, Node
+from hwflow.exchange.translation.state import Translation
 from hwflow.exchange.values import Quantized
 from hwflow.graphs.bottlenecks import Place
-
-if TYPE_CHECKING:
-    from hwflow.exchange.importing.normal import Translator
 
 
 def may_be_kept(network: Activations, node: Node) -> bool:
@@ -47,7 +46,7 @@ def check_kept(model: onnx.ModelProto, kept: Mapping[str, RequestError]) -> bool
     network = Activations(model)
     order, nodes = network.order, network.nodes
     numbers = [n for n, node in enumerate(nodes) if node.output[0] in kept]
-    quantizers = {n for n, node in enumerate(nodes) if node.op_type in BORDERS} - set(numbers)
+    quantizers = {n for n, node in enumerate(nodes) if operation_of(node).rounds} - set(numbers)
     before = {number for number in numbers if order.place(number) is Place.BEFORE}
     for number in numbers:
         begins = number in before
@@ -57,19 +56,22 @@ def check_kept(model: onnx.ModelProto, kept: Mapping[str, RequestError]) -> bool
     return bool(before)
 
 
-def keep(t: Translator, node: Node, error: RequestError) -> Tensor:
+def keep(t: Translation, heads: Mapping[str, Node], node: Node, error: RequestError) -> Tensor:
     """An operation of the file as it is.
 
     Args:
         t: whose graph it goes into.
+        heads: nodes that were cut off, by their outputs: one that something follows is none.
         node: the operation.
         error: why hardware does not take it, raised where the host can't either.
     """
     if any(a.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for a in node.proto.attribute):
         raise error
-    operands = [_operand(t, node, place, error) for place in range(len(node.inputs))]
+    operands = [_operand(t, heads, node, place, error) for place in range(len(node.inputs))]
     made = t.graph.free(node.proto.output[0])
-    if node.proto.domain == QONNX_DOMAIN:
+    if node.proto.domain not in STANDARD:
+        if operation_of(node.proto).write is None:  # Nor does the host know it.
+            raise error
         proto = _renamed(node.proto, operands, made)
         shape, element = t.graph.shapes[operands[0]], int(TensorProto.FLOAT)
         t.graph.keep([proto], made, shape, element)
@@ -79,7 +81,9 @@ def keep(t: Translator, node: Node, error: RequestError) -> Tensor:
     return Tensor(made, shape, tuple(range(len(shape))))
 
 
-def _operand(t: Translator, node: Node, place: int, error: RequestError) -> str:
+def _operand(
+    t: Translation, heads: Mapping[str, Node], node: Node, place: int, error: RequestError
+) -> str:
     """The new graph's tensor that holds an operand as the file has it."""
     name = node.inputs[place]
     if not name:
@@ -96,7 +100,7 @@ def _operand(t: Translator, node: Node, place: int, error: RequestError) -> str:
     if isinstance(found, Head) and found.top_k is not None:
         raise error
     if isinstance(found, Head):  # It is no end: something follows.
-        found = t.values[name] = keep(t, t.heads[name], error)
+        found = t.values[name] = keep(t, heads, heads[name], error)
     return t.graph.as_in_file(found, node.name).name
 
 
@@ -111,7 +115,7 @@ def _renamed(proto: onnx.NodeProto, operands: list[str], made: str) -> onnx.Node
 
 
 def _keep_standard(
-    t: Translator, node: Node, operands: list[str], made: str, error: RequestError
+    t: Translation, node: Node, operands: list[str], made: str, error: RequestError
 ) -> None:
     """An operation of ONNX, in the version of the new graph, and the shape of what it makes."""
     graph = t.graph
@@ -126,7 +130,7 @@ def _keep_standard(
     proto = helper.make_graph(
         [_renamed(node.proto, operands, made)], "kept", ends, [output], initializer=stored
     )
-    version = opset(t.file)
+    version = t.opset
     model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", version)])
     model.ir_version = 8
     try:

@@ -11,11 +11,9 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, external_data_helper, helper
 
 from hwflow.errors import RequestError
+from hwflow.exchange.domains import QONNX, STANDARD, domain_of, opset
+from hwflow.exchange.operations import by_name
 
-QONNX_DOMAIN = "qonnx.custom_op.general"
-# What QONNX's operations were and are called in files.
-QONNX_OPERATIONS = frozenset({"Quant", "IntQuant", "BipolarQuant", "FloatQuant", "Trunc"})
-STANDARD = frozenset({"", "ai.onnx"})
 ELEMENTS = {
     TensorProto.FLOAT: "float32",
     TensorProto.UINT8: "uint8",
@@ -34,16 +32,27 @@ def read_model(path: Path) -> onnx.ModelProto:
     """
     model = _parsed(path)
     _load_external_data(model, path)
-    _check_opset(model, path)
+    return prepared(model, str(path))
+
+
+def prepared(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """A model as the translation takes it: functions are put in their places, QONNX's operations
+    have one domain, and there are one input and one output.
+
+    Args:
+        model: whole; it may be changed.
+        name: of it, for messages.
+
+    Raises:
+        RequestError: see `read_model`.
+    """
+    _check_opset(model, name)
     if model.functions:
         from onnx.inliner import inline_local_functions
 
         model = inline_local_functions(model)
-    for node in model.graph.node:
-        if node.op_type in QONNX_OPERATIONS:
-            node.domain = QONNX_DOMAIN
-    _set_qonnx_version(model)
-    _check_ends(model, path)
+    _set_domains(model)
+    _check_ends(model, name)
     return model
 
 
@@ -106,16 +115,11 @@ def external_files(path: Path) -> list[Path]:
     return [path.parent / place for place in sorted(places)]
 
 
-def opset(model: onnx.ModelProto) -> int:
-    """The version of ONNX's own operations that a model uses."""
-    return next((o.version for o in model.opset_import if o.domain in STANDARD), 1)
-
-
-def _check_opset(model: onnx.ModelProto, path: Path) -> None:
+def _check_opset(model: onnx.ModelProto, name: str) -> None:
     newest = newest_opset()
     if opset(model) > newest:
         raise RequestError(
-            f"{path}: uses opset {opset(model)}, but the installed onnx and onnxruntime know"
+            f"{name}: uses opset {opset(model)}, but the installed onnx and onnxruntime know"
             f" opsets up to {newest}",
             hint=f"export with opset_version={newest} or less, or update onnx and onnxruntime",
         )
@@ -141,23 +145,29 @@ def newest_opset() -> int:
     raise AssertionError("onnxruntime runs no opset")
 
 
-def _set_qonnx_version(model: onnx.ModelProto) -> None:
-    """One import of QONNX's domain: version 2 if a Trunc has the six operands of that."""
-    found = [o for o in model.opset_import if o.domain not in STANDARD]
-    for other in found:
-        model.opset_import.remove(other)
+def _set_domains(model: onnx.ModelProto) -> None:
+    """Give QONNX's operations the domain that they have now, in place: exporters have called it by
+    many names. It has version 2 if a Trunc has the six operands of that."""
+    known = by_name()
+    for node in model.graph.node:
+        if (domain_of(node), node.op_type) not in known and (QONNX, node.op_type) in known:
+            node.domain = QONNX
+    kept = {node.domain for node in model.graph.node if (domain_of(node), node.op_type) in known}
+    for other in list(model.opset_import):
+        if other.domain not in STANDARD and (other.domain == QONNX or other.domain not in kept):
+            model.opset_import.remove(other)
     truncs = [len(node.input) for node in model.graph.node if node.op_type == "Trunc"]
-    model.opset_import.append(helper.make_opsetid(QONNX_DOMAIN, 2 if 6 in truncs else 1))
+    model.opset_import.append(helper.make_opsetid(QONNX, 2 if 6 in truncs else 1))
 
 
-def _check_ends(model: onnx.ModelProto, path: Path) -> None:
+def _check_ends(model: onnx.ModelProto, name: str) -> None:
     values = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in values]
     for what, found in (("inputs", inputs), ("outputs", list(model.graph.output))):
         if len(found) != 1:
-            names = ", ".join(value.name for value in found) or "none"
+            ends = ", ".join(value.name for value in found) or "none"
             raise RequestError(
-                f"{path}: has {len(found)} {what} ({names}), but an accelerator has one",
+                f"{name}: has {len(found)} {what} ({ends}), but an accelerator has one",
                 hint=f"export a model with one of the {what}",
             )
     # Some exporters list the initializers among the inputs.
@@ -166,7 +176,7 @@ def _check_ends(model: onnx.ModelProto, path: Path) -> None:
     kind = inputs[0].type.tensor_type.elem_type
     if kind not in ELEMENTS:
         raise RequestError(
-            f"{path}: the input {inputs[0].name} has elements of type"
+            f"{name}: the input {inputs[0].name} has elements of type"
             f" {TensorProto.DataType.Name(kind)}",
             hint="an accelerator takes float32, uint8 or int8 numbers",
         )
@@ -178,13 +188,13 @@ def element_type(model: onnx.ModelProto) -> str:
 
 
 def sample_shape(
-    model: onnx.ModelProto, path: Path, given: tuple[int, ...] | None
+    model: onnx.ModelProto, name: str, given: tuple[int, ...] | None
 ) -> tuple[int, ...]:
     """The shape of one sample, without the batch dimension, and that of the input is set to it.
 
     Args:
         model: of one input; the first dimension of its input becomes 1.
-        path: of the file, for messages.
+        name: of the file, for messages.
         given: what the recipe says of it.
 
     Raises:
@@ -195,11 +205,11 @@ def sample_shape(
     known = value.type.tensor_type.HasField("shape")
     sizes = [d.dim_value for d in value.type.tensor_type.shape.dim] if known else None
     if sizes is None and given is None:
-        raise _no_shape(path, value.name, "has no shape")
+        raise _no_shape(name, value.name, "has no shape")
     sizes = sizes if sizes is not None else [1, *(given or ())]
     if len(sizes) < 2:
         raise RequestError(
-            f"{path}: the input {value.name} has the shape {_times(sizes)}, without a batch"
+            f"{name}: the input {value.name} has the shape {_times(sizes)}, without a batch"
             " dimension",
             hint="export with inputs of the shape (1, ...)",
         )
@@ -209,15 +219,15 @@ def sample_shape(
         fits = fits and all(a in (0, b) for a, b in zip(sample, given, strict=True))
         if not fits:
             raise RequestError(
-                f"{path}: model.shape is {_times(given)}, but the file says {_times(sample)}",
+                f"{name}: model.shape is {_times(given)}, but the file says {_times(sample)}",
                 hint="leave model.shape out, or give a shape that fits",
             )
         sample = tuple(given)
     if any(size < 1 for size in sample):
-        raise _no_shape(path, value.name, f"has the shape {_times(sizes)}")
+        raise _no_shape(name, value.name, f"has the shape {_times(sizes)}")
     if len(sample) > 3:
         raise RequestError(
-            f"{path}: the input {value.name} has the shape {_times(sizes)}: 3-D images are not"
+            f"{name}: the input {value.name} has the shape {_times(sizes)}: 3-D images are not"
             " supported",
             hint="hardware takes vectors, signals (C, L) and images (C, H, W)",
         )
@@ -238,9 +248,9 @@ def set_batch(model: onnx.ModelProto, batch: int, sample: tuple[int, ...]) -> No
         output.shape.dim[0].dim_value = batch
 
 
-def _no_shape(path: Path, name: str, what: str) -> RequestError:
+def _no_shape(file: str, name: str, what: str) -> RequestError:
     return RequestError(
-        f"{path}: the input {name} {what}, so the sizes of its layers are not known",
+        f"{file}: the input {name} {what}, so the sizes of its layers are not known",
         hint="say it: --set 'model.shape=[3, 32, 32]', or export with a fixed shape",
     )
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hwflow.data import Dataset, Encoding, Split
 from hwflow.engine.artifacts import write_whole
 from hwflow.errors import RequestError
-from hwflow.exchange.importing.graph import inverse
+from hwflow.exchange.translation.graph import inverse
 
 FILE, ABOUT = "samples.npz", "samples.json"
 # How far from a code's real value an input may lie beyond the ends, in steps.

@@ -9,13 +9,13 @@ import onnx
 from numpy.typing import NDArray
 
 from hwflow.errors import RequestError
-from hwflow.exchange.importing.graph import Tensor, inverse
+from hwflow.exchange.translation.graph import Tensor
 from hwflow.exchange.values import quantizer_range
 
 
 @dataclass(frozen=True)
 class Node:
-    """A node of the file: its name for messages, operands and attributes."""
+    """A node: its name for messages, operands and attributes."""
 
     proto: onnx.NodeProto
     name: str
@@ -27,13 +27,27 @@ class Node:
         return self.proto.op_type
 
     @property
+    def output(self) -> str:
+        """Name of the first output."""
+        return str(self.proto.output[0])
+
+    @property
     def inputs(self) -> list[str]:
         """Names of the operands; empty where one is left out."""
         return list(self.proto.input)
 
+    def has(self, place: int) -> bool:
+        """Whether there is an operand at a place, and it is not left out."""
+        return len(self.proto.input) > place and bool(self.proto.input[place])
+
     def refusal(self, what: str, hint: str) -> RequestError:
         """An error of this node."""
         return RequestError(f"{self.name}: {what}", hint=hint)
+
+    def text(self, name: str, default: str) -> str:
+        """An attribute that is text."""
+        value = self.attributes.get(name, default)
+        return value.decode() if isinstance(value, bytes) else str(value)
 
 
 @dataclass(frozen=True)
@@ -76,7 +90,8 @@ class Head:
         return "TopK or ArgMax"
 
 
-Value = Tensor | Codes | Head
+# What an activation of the file is, while it is rewritten.
+Activation = Tensor | Codes | Head
 
 
 def smallest_quantizer(low: int, high: int) -> tuple[int, bool, bool, bool]:
@@ -95,30 +110,8 @@ def smallest_quantizer(low: int, high: int) -> tuple[int, bool, bool, bool]:
         bits += 1
 
 
-def read_node(proto: onnx.NodeProto, number: int) -> Node:
+def read_node(proto: onnx.NodeProto, number: int = 0) -> Node:
     """A node with a name: its own, or of what it makes."""
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
     name = proto.name or (proto.output[0] if proto.output else "") or f"{proto.op_type}{number}"
     return Node(proto, name, attributes)
-
-
-def input_axes(model: onnx.ModelProto, rank: int) -> tuple[int, ...]:
-    """How the file's input lies against channels first: it has channels last if it is transposed
-    to channels first in front of the first layer."""
-    same = tuple(range(rank))
-    if rank < 3:
-        return same
-    name = model.graph.input[0].name
-    to_first = (0, rank - 1, *range(1, rank - 1))
-    passing = {"Quant", "IntQuant", "BipolarQuant", "QuantizeLinear", "DequantizeLinear", "Clip"}
-    passing |= {"Add", "Sub", "Mul", "Div", "Cast", "Identity", "Dropout", "Pad"}
-    for node in model.graph.node:
-        if name not in node.input:
-            continue
-        if node.op_type == "Transpose":
-            perm = next((tuple(a.ints) for a in node.attribute if a.name == "perm"), ())
-            return inverse(to_first) if perm == to_first else same
-        if node.op_type not in passing:
-            return same
-        name = node.output[0]
-    return same

@@ -1,8 +1,8 @@
-"""The graph in normal form as it grows, what is known of each of its tensors, and the result."""
+"""The graph in normal form as it grows, and what is known of each of its tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from hwflow.exchange.importing.reading import QONNX_DOMAIN, QONNX_OPERATIONS
+from hwflow.exchange.domains import QONNX
 
 OPSET = 13
 Order = NDArray[np.intp]
@@ -25,30 +25,6 @@ class InputGrid:
     offset: float
     minimum: int
     maximum: int
-
-
-@dataclass(frozen=True)
-class Normal:
-    """A file in normal form.
-
-    Attributes:
-        model: of one frame, channels first, to (1, classes).
-        axes: the file's input is the model's input, (N, ...), transposed so.
-        head: what the file does behind the logits and hardware does not, Softmax or LogSoftmax;
-            None: nothing.
-        top_k: classes that the file puts out, that of the greatest logit first; None: it puts out
-            numbers.
-        reach: real range of the input beyond which its first quantizer does not tell values
-            apart; None where the input's grid was given.
-        kept_before: whether operations that only the host runs come first.
-    """
-
-    model: onnx.ModelProto
-    axes: tuple[int, ...]
-    head: str | None
-    top_k: int | None
-    reach: tuple[float, float] | None
-    kept_before: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,15 +83,15 @@ class Graph:
     Args:
         name: of the input.
         shape: of the input, (1, ...).
-        qonnx_version: of QONNX's operations.
+        versions: of other operations than ONNX's own, by domain.
     """
 
-    def __init__(self, name: str, shape: tuple[int, ...], qonnx_version: int) -> None:
+    def __init__(self, name: str, shape: tuple[int, ...], versions: Mapping[str, int]) -> None:
         self.input = name
         self.shapes: dict[str, tuple[int, ...]] = {name: shape}
         self.nodes: list[onnx.NodeProto] = []
         self.parameters: dict[str, onnx.TensorProto] = {}
-        self.qonnx_version = qonnx_version
+        self.versions = versions
         self.opset = OPSET
         self.elements: dict[str, int] = {}  # types of tensors that are no floats
 
@@ -129,6 +105,13 @@ class Graph:
         del self.nodes[count:]
         self.shapes = {name: shape for name, shape in self.shapes.items() if name in shapes}
         self.parameters = {n: value for n, value in self.parameters.items() if n in parameters}
+
+    def tag(self, state: tuple[int, set[str], set[str]], proto: onnx.NodeProto) -> None:
+        """Give all nodes that were added since what a node of the file says of itself beside what
+        it computes, such as the layer that it comes from."""
+        for node in self.nodes[state[0] :]:
+            if not node.metadata_props:
+                node.metadata_props.extend(proto.metadata_props)
 
     def parameter(self, name: str, values: Any, kind: type = np.float32) -> str:
         """An initializer; its name is made unique."""
@@ -147,6 +130,7 @@ class Graph:
         *,
         name: str,
         output: str | None = None,
+        domain: str = "",
         **attributes: Any,
     ) -> str:
         """A node; returns its output's name: `output`, or its own name.
@@ -154,7 +138,6 @@ class Graph:
         Names that are taken get a number.
         """
         found = self.free(output or name)
-        domain = QONNX_DOMAIN if kind in QONNX_OPERATIONS else ""
         self.nodes.append(
             helper.make_node(kind, inputs, [found], name=name, domain=domain, **attributes)
         )
@@ -241,7 +224,8 @@ class Graph:
             value_info=[info(n) for n in self.shapes if n not in (self.input, output)],
         )
         opsets = [helper.make_opsetid("", self.opset)]
-        opsets.append(helper.make_opsetid(QONNX_DOMAIN, self.qonnx_version))
+        domains = {QONNX, *(node.domain for node in self.nodes if node.domain)}
+        opsets += [helper.make_opsetid(d, self.versions.get(d, 1)) for d in sorted(domains)]
         model = helper.make_model(graph, opset_imports=opsets, producer_name="hwflow")
         model.ir_version = 8
         return model
