@@ -10,7 +10,7 @@ from typing import Any
 import hwflow
 from hwflow.bitstream import why_skipped
 from hwflow.board import Board
-from hwflow.costs import LayerShape, Target, recipe_target, total_estimate
+from hwflow.costs import LayerShape, Target, clock_mhz, recipe_target, total_estimate
 from hwflow.costs.layers import FLOAT_BITS
 from hwflow.engine.pipeline import ENDS
 from hwflow.engine.records import StepRecord
@@ -171,7 +171,7 @@ def _hardware(
 ) -> Hardware:
     rtl, synth = facts["rtl"], facts.get("synth")
     performance = facts.get("sim", {}).get("performance", {})
-    clock = recipe.hardware.clock_mhz or board.clock_mhz
+    clock = clock_mhz(recipe.hardware, board)
     cycles = performance.get("cycles_per_frame")
     nodes = synth["nodes"] if synth else {}
     estimates = {name: Resources(**found) for name, found in rtl["estimates"].items()}

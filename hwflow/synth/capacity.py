@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from hwflow.board import Board
 from hwflow.errors import HwflowError
-from hwflow.synth.cells import RESOURCES
+from hwflow.families import RESOURCES
 
 # Layers that a message names.
 NAMED = 3
