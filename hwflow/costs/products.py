@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from hwflow.costs.block_ram import ramb18_blocks
+from hwflow.families.memories import Memories
 
 # LUTs that Yosys 0.70, synth_xilinx, takes for one counted, and for control. Of a unit with few
 # words of weights it finds choices equal or already made: all of them where there is one word.
@@ -21,8 +21,6 @@ FEW_WORDS, FEW_SCALE, CONSTANT_SCALE = 4, 0.6, 0.28
 XNOR_BIT, XNOR_SUM, XNOR_CONTROL = 2.4, 1.1, 24.0
 # Words up to which a memory of weights is logic (see weight_memory.sv), and its LUTs a bit.
 LOGIC_WORDS, LOGIC_BIT = 32, 0.7
-# LUTs that a RAMB18 is worth to Yosys.
-_LUTS_A_BLOCK = 60
 # Bits of the narrowest product that goes into a DSP block: of less than that, synthesis makes LUTs
 # (AMD UG901, and Yosys likewise).
 DSP_BITS = 9
@@ -82,38 +80,38 @@ def takes_dsps(weights: Number, inputs: Number) -> bool:
     return sum(number.bits + (not number.signed) for number in (weights, inputs)) >= DSP_BITS
 
 
-def luts(unit: Products) -> int:
+def luts(unit: Products, memories: Memories) -> int:
     """LUTs of a unit without DSP blocks (LutMVAU_rtl, VVAU_rtl)."""
     shared = _shared(unit) * (unit.pe if unit.depthwise else 1)
     counted = unit.pe * (_dot_product(unit) + _accumulator(unit)) + shared
-    return _fitted(unit, counted) + _buffer(unit)
+    return _fitted(unit, counted, memories) + _buffer(unit, memories)
 
 
-def luts_beside_dsps(unit: Products) -> int:
+def luts_beside_dsps(unit: Products, memories: Memories) -> int:
     """LUTs of a unit whose products are in DSP blocks (VVAU_rtl)."""
     # The first adder behind a multiplier is in its DSP block.
     pairs, product = math.ceil(unit.simd / 2), unit.weights.bits + unit.inputs.bits
     adders = _tree(pairs, product + 1, True) + _accumulator(unit) if unit.simd > 1 else 0
-    return _fitted(unit, unit.pe * adders)
+    return _fitted(unit, unit.pe * adders, memories)
 
 
-def memory(words: int, bits: int) -> tuple[int, int]:
-    """LUTs and RAMB18 blocks of a memory of weights: logic, LUTRAM or block RAM."""
+def memory(words: int, bits: int, memories: Memories) -> tuple[int, int]:
+    """LUTs and block RAMs (18 kbit) of a memory of weights: logic, LUT RAM or block RAM."""
     if words <= LOGIC_WORDS:
         return min(round(LOGIC_BIT * bits), 2**words - 2), 0
-    luts = bits * math.ceil(words / 64)
-    blocks = ramb18_blocks(words, bits)
-    return (luts, 0) if luts <= _LUTS_A_BLOCK * blocks else (0, blocks)
+    luts = memories.lut.packed(words, bits)
+    blocks = memories.block.blocks(words, bits)
+    return (luts, 0) if luts <= memories.luts_a_block_of_weights * blocks else (0, blocks)
 
 
-def xnor_resources(unit: Products) -> tuple[int, int]:
-    """LUTs and RAMB18 blocks of the unit for binary numbers (XnorMVAU_rtl).
+def xnor_resources(unit: Products, memories: Memories) -> tuple[int, int]:
+    """LUTs and block RAMs (18 kbit) of the unit for binary numbers (XnorMVAU_rtl).
 
     Fitted to Yosys 0.70, synth_xilinx: within 16 % of its LUTs for SIMD 1 to 192 and PE 1 to 16.
     """
-    luts, blocks = memory(unit.words, unit.word_bits)
+    luts, blocks = memory(unit.words, unit.word_bits, memories)
     counted = unit.pe * (XNOR_BIT * unit.simd + XNOR_SUM * unit.sum_bits)
-    return round(XNOR_CONTROL + _found(unit) * counted) + _buffer(unit) + luts, blocks
+    return round(XNOR_CONTROL + _found(unit) * counted) + _buffer(unit, memories) + luts, blocks
 
 
 def _found(unit: Products) -> float:
@@ -121,8 +119,9 @@ def _found(unit: Products) -> float:
     return CONSTANT_SCALE if unit.words == 1 else FEW_SCALE if unit.words <= FEW_WORDS else 1
 
 
-def _fitted(unit: Products, counted: int) -> int:
-    return round(CONTROL + SCALE * _found(unit) * counted) + memory(unit.words, unit.word_bits)[0]
+def _fitted(unit: Products, counted: int, memories: Memories) -> int:
+    weights, _ = memory(unit.words, unit.word_bits, memories)
+    return round(CONTROL + SCALE * _found(unit) * counted) + weights
 
 
 def _tree(count: int, bits: int, signed: bool) -> int:
@@ -171,7 +170,7 @@ def _accumulator(unit: Products) -> int:
     return unit.sum_bits if unit.terms > unit.simd else 0
 
 
-def _buffer(unit: Products) -> int:
+def _buffer(unit: Products, memories: Memories) -> int:
     """What keeps inputs for other folds of sums, and the choice between it and the stream."""
     if unit.depthwise or unit.outputs == unit.pe:
         return 0
@@ -180,11 +179,11 @@ def _buffer(unit: Products) -> int:
         return bits
     if words <= LOGIC_WORDS:
         return bits + 4 * math.ceil(bits / 6)
-    return bits + memory(words, bits)[0]
+    return bits + memory(words, bits, memories)[0]
 
 
-def buffer_blocks(unit: Products) -> int:
-    """RAMB18 blocks that keep inputs for other folds of sums."""
+def buffer_blocks(unit: Products, memories: Memories) -> int:
+    """Block RAMs (18 kbit) that keep inputs for other folds of sums."""
     if unit.depthwise or unit.outputs == unit.pe:
         return 0
-    return memory(unit.terms // unit.simd, unit.simd * unit.inputs.bits)[1]
+    return memory(unit.terms // unit.simd, unit.simd * unit.inputs.bits, memories)[1]

@@ -78,7 +78,7 @@ def choose_mvau(
             numbers they don't multiply.
     """
     nodes = [node for node in model.graph.node if base_op(node) in {"MVAU", "VVAU"}]
-    layers = [Layer(node.name, _units(model, node)) for node in nodes]
+    layers = [Layer(node.name, _units(model, node, board.part)) for node in nodes]
     asked = _asked(wanted, [layer.name for layer in layers])
     fixed: dict[str, Unit] = {}
     for layer in layers:
@@ -190,13 +190,13 @@ def _asked(
 # ------------------------------------------------------------------------------ hardware layers
 
 
-def _units(model: ModelWrapper, node: onnx.NodeProto) -> dict[Unit, Cost]:
+def _units(model: ModelWrapper, node: onnx.NodeProto, part: str) -> dict[Unit, Cost]:
     """The units that a layer can have, with what each takes."""
     layer = getCustomOp(node)
     if node.op_type == "XnorMVAU_rtl":
-        return {"lut": Cost(layer.lut_estimation(""), 0)}
+        return {"lut": Cost(layer.lut_estimation(part), 0)}
     on_luts = _on_luts(model, node)
-    units: dict[Unit, Cost] = {"lut": Cost(on_luts.lut_estimation(""), 0)}
+    units: dict[Unit, Cost] = {"lut": Cost(on_luts.lut_estimation(part), 0)}
     if node.op_type == "MVAU_rtl":
         folding = Folding(layer.get_nodeattr("PE"), layer.get_nodeattr("SIMD"))
         bits = [layer.get_input_datatype(i).bitwidth() for i in (1, 0)]
@@ -204,7 +204,7 @@ def _units(model: ModelWrapper, node: onnx.NodeProto) -> dict[Unit, Cost]:
     elif node.op_type == "VVAU_rtl" and takes_dsps(layer.products.weights, layer.products.inputs):
         on_dsps = getCustomOp(_copy(node))
         on_dsps.set_nodeattr("resType", "dsp")
-        units["dsp"] = Cost(on_dsps.lut_estimation(""), on_dsps.dsp_estimation(""))
+        units["dsp"] = Cost(on_dsps.lut_estimation(part), on_dsps.dsp_estimation(part))
     return units
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from hwflow.costs.block_ram import ramb18_blocks
-
-# LUTs that a RAMB18 is worth: about as many as a Zynq-7020 has of them for each.
-_LUTS_A_BLOCK = 190
+from hwflow.families import family_of
 
 
 @dataclass(frozen=True)
 class Memory:
     """A memory that is written and read, of words that are registered when they are read.
+
+    What it is made of depends on the FPGA part: the family's memories decide.
 
     Attributes:
         words, bits: size; no words, no memory.
@@ -24,30 +22,24 @@ class Memory:
     bits: int
     one_address: bool = False
 
-    @property
-    def style(self) -> str:
+    def style(self, part: str) -> str:
         """Attribute `ram_style`: the cheaper of LUTs and block RAM, registers for a single word."""
         if self.words <= 1:
             return "registers"
-        worth = _LUTS_A_BLOCK * ramb18_blocks(self.words, self.bits)
-        return "block" if self._luts() > worth else "distributed"
+        memories = family_of(part).fabric.memories
+        worth = memories.luts_a_block * memories.block.blocks(self.words, self.bits)
+        luts = memories.lut.luts(self.words, self.bits, self.one_address)
+        return "block" if luts > worth else "distributed"
 
-    @property
-    def luts(self) -> int:
+    def luts(self, part: str) -> int:
         """LUTs that hold it and choose between them; none where it is block RAM."""
-        return self._luts() if self.style == "distributed" else 0
+        if self.style(part) != "distributed":
+            return 0
+        lut = family_of(part).fabric.memories.lut
+        return lut.luts(self.words, self.bits, self.one_address)
 
-    @property
-    def blocks(self) -> int:
-        """RAMB18 blocks that hold it; none where it is made of LUTs."""
-        return ramb18_blocks(self.words, self.bits) if self.style == "block" else 0
-
-    def _luts(self) -> int:
-        """Four LUTs hold 32 words of 8 bits or 64 of 4 (AMD UG474); reading at another address
-        takes a quarter of them. What chooses between 4 such is part of the slice or a LUT."""
-        if self.words <= 32:
-            return 4 * math.ceil(self.bits / (8 if self.one_address else 6))
-        rows = math.ceil(self.words / 64)
-        held = rows * 4 * math.ceil(self.bits / (4 if self.one_address else 3))
-        chosen = math.ceil(rows / 4) - 1 if self.one_address else math.ceil((rows - 1) / 4)
-        return held + self.bits * chosen
+    def blocks(self, part: str) -> int:
+        """Block RAMs (18 kbit) that hold it; none where it is made of LUTs."""
+        if self.style(part) != "block":
+            return 0
+        return family_of(part).fabric.memories.block.blocks(self.words, self.bits)

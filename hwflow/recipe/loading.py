@@ -121,13 +121,13 @@ def _find(name_or_path: str) -> Path:
 
 def _shipped(name: str, asked: str) -> Path:
     """A shipped recipe; `recipes/NAME.yaml` means it too, wherever hwflow is installed."""
-    names = shipped.names("recipes")
-    if name not in names:
+    files = shipped.files("recipes")
+    if name not in files:
         raise RequestError(
             f"there is no recipe {asked!r}",
-            hint=nearest(name, names) + "; or give the path of a recipe file",
+            hint=nearest(name, files) + "; or give the path of a recipe file",
         )
-    return shipped.folder("recipes") / f"{name}.yaml"
+    return files[name]
 
 
 def _override(source: Source, override: str) -> None:

@@ -8,7 +8,7 @@ from hwflow import board as boards
 from hwflow.board import Board
 from hwflow.errors import HwflowError
 from hwflow.facts.resources import Resources
-from hwflow.synth.cells import RESOURCES
+from hwflow.families import RESOURCES
 
 # Layers that a message names.
 NAMED = 3

@@ -6,14 +6,13 @@ import re
 from pathlib import Path
 
 from hwflow.board import Board
+from hwflow.families import Family, family
 from hwflow.rtl import Design, load_design
 from hwflow.rtl.generate import source_order
 from hwflow.rtl.wiring import top_module
-from hwflow.synth.yosys import netlists
+from hwflow.synth.nodes import netlists
 
 CELLS = "cells.v"
-# Vendor primitives that have no behaviour in Yosys' models.
-_OPAQUE = re.compile(r"\b(RAMB18E[12]|RAMB36E[12]|URAM288|DSP48E2)\b")
 
 
 def why_not_simulated(rtl: Path, board: Board, cache: Path) -> str | None:
@@ -24,12 +23,14 @@ def why_not_simulated(rtl: Path, board: Board, cache: Path) -> str | None:
         board: that it was synthesised for.
         cache: synthesis cache.
     """
-    if board.family == "ecp5":
-        return "there is no open model of ECP5's multipliers"
+    fabric = family(board.family).fabric
+    if fabric.yosys is None:
+        return f"there are no open models of the cells of {board.family}"
+    opaque = sorted(fabric.opaque)
     for name, text in netlists(rtl, load_design(rtl), board, cache).items():
-        opaque = sorted(set(_OPAQUE.findall(text)))
-        if opaque:
-            return f"{name} holds {', '.join(opaque)}, of which there is no open model"
+        held = [cell for cell in opaque if re.search(rf"\b{cell}\b", text)]
+        if held:
+            return f"{name} holds {', '.join(held)}, of which there is no open model"
     return None
 
 
@@ -49,7 +50,7 @@ def write_netlist(rtl: Path, folder: Path, board: Board, cache: Path) -> Design:
         file = f"{node.name}.v"
         (folder / file).write_text(text)
         nodes.append(node.model_copy(update={"files": (CELLS, file), "data": ()}))
-    (folder / CELLS).write_text(_cell_models())
+    (folder / CELLS).write_text(cell_models(family(board.family)))
     netlist = design.model_copy(update={"nodes": tuple(nodes)})
     (folder / "top.sv").write_text(top_module(netlist))
     (folder / "sources.f").write_text("\n".join([*source_order(netlist), "top.sv"]) + "\n")
@@ -57,10 +58,12 @@ def write_netlist(rtl: Path, folder: Path, board: Board, cache: Path) -> Design:
     return netlist
 
 
-def _cell_models() -> str:
-    """Yosys' behavioural models of the primitives, without what only timing analysis reads."""
+def cell_models(of: Family) -> str:
+    """Yosys' behavioural models of primitives, without what only timing analysis reads."""
     from pyosys import libyosys as ys
 
-    text = (Path(ys.proc_share_dirname()) / "xilinx" / "cells_sim.v").read_text()
+    share = Path(ys.proc_share_dirname())
+    files = () if of.fabric.yosys is None else of.fabric.yosys.models
+    text = "\n".join((share / file).read_text() for file in files)
     text = re.sub(r"^\s*specify\b.*?^\s*endspecify\b", "", text, flags=re.MULTILINE | re.DOTALL)
     return "/* verilator lint_off WIDTH */\n" + text

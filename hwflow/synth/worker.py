@@ -1,6 +1,7 @@
 """Synthesises one module with Yosys: `python -m hwflow.synth.worker JOB.json`, in the RTL folder.
 
-A process of its own, for Yosys' SystemVerilog front end ends the process on an error.
+A process of its own, for Yosys' SystemVerilog front end ends the process on an error, and Yosys
+reads its library from one place.
 """
 
 from __future__ import annotations
@@ -8,25 +9,27 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# Primitives that FINN's cores place by hand; the front end needs to know their ports.
-PRIMITIVES = ("LUT6_2", "DSP48E1", "DSP48E2")
 _DECLARATION = re.compile(r"^\s*(\(\*.*\*\)\s*)?(parameter|input|output|inout)\b")
 
 
 def synthesise(job: dict[str, Any]) -> None:
-    """Run a job: `module`, `files`, `family`, `output` (folder), `defines`.
+    """Run a job: `module`, `files`, `output` (folder), and what the family says (`command`,
+    `primitives`, `patches`, `defines`; see `hwflow.families.fabric.Yosys`).
 
     Leaves `cells.json`, the number of cells of each type, and `netlist.v` in the output folder.
     """
+    output = Path(job["output"])
+    if job["patches"]:
+        use_library(patched_library(installed_library(), job["patches"], output / "share"))
     from pyosys import libyosys as ys
 
-    output = Path(job["output"])
     share = Path(ys.proc_share_dirname())
     stubs = output / "primitives.v"
-    stubs.write_text(primitive_stubs(share))
+    stubs.write_text(primitive_stubs(share, job["primitives"]))
     design = ys.Design()
 
     def run(command: str) -> None:
@@ -38,12 +41,7 @@ def synthesise(job: dict[str, Any]) -> None:
         "read_slang --allow-use-before-declare --ignore-assertions"
         f" {defines} --top {job['module']} {files}"
     )
-    if job["family"] == "ecp5":
-        run(f"synth_ecp5 -top {job['module']} -noabc9")
-    else:
-        run(
-            f"synth_xilinx -family {job['family']} -top {job['module']} -flatten -noiopad -noclkbuf"
-        )
+    run(job["command"].format(top=job["module"]))
     stat = output / "stat.json"
     run(f'tee -q -o "{stat}" stat -json')
     cells = json.loads(stat.read_text())["design"]["num_cells_by_type"]
@@ -51,12 +49,68 @@ def synthesise(job: dict[str, Any]) -> None:
     (output / "cells.json").write_text(json.dumps(cells))
 
 
-def primitive_stubs(share: Path) -> str:
-    """Black boxes of the primitives, cut from Yosys' own models of them."""
+def installed_library() -> Path:
+    """The folder of the library that Yosys came with."""
+    import pyosys
+
+    return Path(pyosys.__file__).parent / "share"
+
+
+def use_library(folder: Path) -> None:
+    """Make Yosys, which is not loaded yet, read its library from a folder."""
+    import pyosys  # noqa: F401  (its import sets the name that is set here)
+
+    sys._pyosys_share_dirname = f"{folder}/"  # type: ignore[attr-defined]
+    from pyosys import libyosys
+
+    if Path(libyosys.proc_share_dirname()) != folder:
+        raise ValueError(
+            "this release of pyosys does not read its library from where it is told to:"
+            " install the one that hwflow's pyproject.toml pins"
+        )
+
+
+def patched_library(library: Path, patches: Sequence[dict[str, str]], folder: Path) -> Path:
+    """A folder like Yosys' library with some files changed; all others are links.
+
+    Raises:
+        ValueError: a file is not the one that a patch was written for.
+    """
+    texts: dict[str, str] = {}
+    for patch in patches:
+        file, old = patch["file"], patch["old"]
+        text = texts.get(file) or (library / file).read_text()
+        if text.count(old) != 1:
+            raise ValueError(
+                f"Yosys' {file} is not the file that hwflow patches ({patch['reason']}):"
+                " install the release of pyosys that hwflow's pyproject.toml pins"
+            )
+        texts[file] = text.replace(old, patch["new"])
+    changed = {parent for file in texts for parent in Path(file).parents}
+    _link(library, folder, Path(), changed, texts)
+    return folder
+
+
+def _link(
+    library: Path, folder: Path, place: Path, changed: set[Path], texts: dict[str, str]
+) -> None:
+    (folder / place).mkdir(parents=True)
+    for entry in (library / place).iterdir():
+        inside = place / entry.name
+        if inside.as_posix() in texts:
+            (folder / inside).write_text(texts[inside.as_posix()])
+        elif inside in changed:
+            _link(library, folder, inside, changed, texts)
+        else:
+            (folder / inside).symlink_to(entry)
+
+
+def primitive_stubs(share: Path, primitives: Sequence[str]) -> str:
+    """Black boxes of AMD's primitives, cut from Yosys' own models of them."""
     models = "".join(
         (share / "xilinx" / name).read_text() for name in ("cells_sim.v", "cells_xtra.v")
     )
-    return "\n".join(_stub(models, name) for name in PRIMITIVES)
+    return "\n".join(_stub(models, name) for name in primitives)
 
 
 def _stub(models: str, name: str) -> str:

@@ -66,8 +66,8 @@ def test_init_writes_a_recipe_that_loads_and_never_overwrites(tmp_path, monkeypa
 
 def test_the_schema_accepts_what_is_shipped():
     schema = json.loads(invoke("schema").output)
-    for name in shipped.names("recipes"):
-        data = yaml.safe_load((shipped.folder("recipes") / f"{name}.yaml").read_text())
+    for name, file in shipped.files("recipes").items():
+        data = yaml.safe_load(file.read_text())
         assert set(data) <= set(schema["properties"])
     assert "bram18" in invoke("schema", "--board").output
 

@@ -15,6 +15,7 @@ from hwflow.costs import (
     network_costs,
 )
 from hwflow.costs.hardware import UNHURRIED, bram18
+from hwflow.families.memories import BlockRam
 
 CNN = nn.Sequential(
     nn.Conv2d(3, 8, 3, padding=1, bias=False),
@@ -132,4 +133,4 @@ def test_estimates_are_near_what_synthesis_found(layer, cycles, lut, dsp):
     [(64, 36, 0), (512, 36, 1), (512, 72, 2), (784, 128, 8), (4096, 4, 1), (20_000, 1, 2)],
 )
 def test_block_rams_hold_the_words_of_a_memory(words, bits, blocks):
-    assert bram18(words, bits) == blocks
+    assert bram18(words, bits, BlockRam()) == blocks

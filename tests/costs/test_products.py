@@ -86,7 +86,10 @@ def error(row):
 def test_luts_and_blocks_are_near_what_synthesis_found(row):
     found = unit(row)
     assert error(row) <= (0.30 if found.words <= FEW_WORDS else 0.21)
-    assert memory(found.words, found.word_bits)[1] + buffer_blocks(found) == row[11]
+    assert (
+        memory(found.words, found.word_bits, MEMORIES)[1] + buffer_blocks(found, MEMORIES)
+        == row[11]
+    )
     if row[8] == "dsp":
         assert takes_dsps(found.weights, found.inputs)
         assert row[10] == found.pe * found.simd
@@ -101,7 +104,7 @@ def test_binary_products_are_near_what_synthesis_found(row):
     terms, outputs, simd, pe, lut, blocks = row
     one = number("BIPOLAR")
     found = Products(terms, outputs, simd, pe, one, one, sum_bits=terms.bit_length() + 1)
-    luts_estimated, blocks_estimated = xnor_resources(found)
+    luts_estimated, blocks_estimated = xnor_resources(found, MEMORIES)
     assert abs(luts_estimated / lut - 1) <= 0.16
     assert blocks_estimated == blocks
 

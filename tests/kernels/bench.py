@@ -22,6 +22,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.custom_op.registry import getCustomOp
 
+from hwflow.board import Board
 from hwflow.dataflow.specialise import RTL
 from hwflow.kernels.kernel_op import KernelOp
 from hwflow.processes import run_process
@@ -315,10 +316,10 @@ class Bench:
         )
 
 
-def generate_layer(model: ModelWrapper, folder: Path) -> Node:
-    """Generate the only layer of a graph into a folder."""
+def generate_layer(model: ModelWrapper, folder: Path, board: Board = PYNQ) -> Node:
+    """Generate the only layer of a graph into a folder, for a board."""
     (node,) = model.graph.node
-    return generate_node(model, node, folder, PYNQ.part, PYNQ.clock_mhz)
+    return generate_node(model, node, folder, board.part, board.clock_mhz)
 
 
 def describe(model: ModelWrapper) -> str:

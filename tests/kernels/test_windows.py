@@ -143,7 +143,7 @@ def test_global_pool_equals_finn(finn, models, tmp_path):
     while len(layers) < CASES + 4:
         channels, pe, pixels = small_shape(random)
         layers.append(global_acc_pool(channels, pe, pixels, str(random.choice(TYPES))))
-    styles = {getCustomOp(layer.graph.node[0]).memory.style for layer in layers}
+    styles = {getCustomOp(layer.graph.node[0]).memory.style(PYNQ.part) for layer in layers}
     assert styles == {"registers", "distributed", "block"}
     Bench(layers, tmp_path, models).check()
 
@@ -159,7 +159,7 @@ def test_upsampling_equals_finn(finn, models, tmp_path):
         channels, simd, pixels = small_shape(random)
         scales = random.integers(1, 4, 2).tolist()
         layers.append(upsample(channels, simd, pixels, scales, str(random.choice(TYPES))))
-    styles = {getCustomOp(layer.graph.node[0]).memory.style for layer in layers}
+    styles = {getCustomOp(layer.graph.node[0]).memory.style(PYNQ.part) for layer in layers}
     assert styles == {"registers", "distributed", "block"}
     Bench(layers, tmp_path, models).check()
 

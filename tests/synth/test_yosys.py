@@ -9,14 +9,14 @@ from hwflow.dataflow.folding import fold_for_cycles
 from hwflow.dataflow.stitch import insert_converters, insert_fifos
 from hwflow.errors import HwflowError
 from hwflow.facts.resources import Resources
+from hwflow.families import family
 from hwflow.host.input_codes import hardware_order
 from hwflow.recipe import Hardware
 from hwflow.rtl.generate import generate
 from hwflow.simulate import Simulator
-from hwflow.synth import check_capacity, synthesize, yosys
-from hwflow.synth.cells import count_resources
+from hwflow.synth import check_capacity, nodes, synthesize
 from hwflow.synth.netlist import why_not_simulated, write_netlist
-from hwflow.synth.yosys import total
+from hwflow.synth.nodes import total
 from hwflow.verify.netlist import compare_netlist
 from tests.support.hardware import PYNQ, lowered
 from tests.support.random_images import Block, Description, build
@@ -58,15 +58,15 @@ def test_each_node_has_plausible_resources(resources):
 @pytest.fixture
 def synthesised(monkeypatch):
     """The nodes that Yosys runs on from here on."""
-    nodes = []
+    names = []
 
     def run(rtl, node, *rest):
-        nodes.append(node.name)
+        names.append(node.name)
         return run_yosys(rtl, node, *rest)
 
-    run_yosys = yosys._run
-    monkeypatch.setattr(yosys, "_run", run)
-    return nodes
+    run_yosys = nodes._run
+    monkeypatch.setattr(nodes, "_run", run)
+    return names
 
 
 def test_a_second_synthesis_runs_nothing_and_has_the_logs_all_the_same(
@@ -78,7 +78,7 @@ def test_a_second_synthesis_runs_nothing_and_has_the_logs_all_the_same(
     assert "Executing" in (tmp_path / "linear0.log").read_text()
 
 
-@pytest.mark.parametrize("file", ["cells.json", "netlist.v", "yosys.log"])
+@pytest.mark.parametrize("file", ["cells.json", "netlist.v", "synthesis.log"])
 def test_a_damaged_result_is_synthesised_again(rtl, cache, resources, tmp_path, synthesised, file):
     place = next(path.parent for path in cache.glob("*/cells.json"))
     (place / file).write_text("{}")
@@ -169,8 +169,15 @@ def test_other_families_are_synthesised_with_their_own_cells(rtl, tmp_path, boar
 
 def test_cells_are_counted_as_the_luts_that_they_take():
     cells = {"LUT6": 3, "RAM32M": 2, "FDRE": 5, "RAMB36E1": 1, "RAMB18E1": 1, "CARRY4": 9}
-    found = count_resources(cells)
+    found = family("zynq-7000").fabric.cells.count(cells)
     assert found == {"lut": 11, "ff": 5, "dsp": 0, "bram18": 3, "uram": 0}
+
+
+def test_no_cell_is_counted_as_nothing_because_it_is_not_known():
+    cells = family("ecp5").fabric.cells
+    assert cells.count({"PDPW16KD": 2, "TRELLIS_FF": 3})["bram18"] == 2
+    with pytest.raises(HwflowError, match="holds DSP48E1, fifo_gauge, of which the cost"):
+        cells.count({"LUT4": 1, "DSP48E1": 1, "fifo_gauge": 1})
 
 
 def test_an_over_full_board_names_what_is_short_and_the_costliest_layers():

@@ -116,11 +116,11 @@ class ChannelConstants(ElementwiseBinaryOperation, KernelOp):
         return int(max(2, signed_bits(self.rhs_dtype.min(), self.rhs_dtype.max())))
 
     def bram_estimation(self, fpgapart: str) -> int:
-        """RAMB18 blocks of constants."""
-        return self.memory.blocks
+        """Block RAMs (18 kbit) of constants."""
+        return self.memory.blocks(fpgapart)
 
-    def write_constants(self, model: ModelWrapper) -> dict[str, object]:
-        """Write the memory file of the constants.
+    def write_constants(self, model: ModelWrapper, fpgapart: str) -> dict[str, object]:
+        """Write the memory file of the constants, of a layer for an FPGA part.
 
         Returns:
             The kernel's parameters that the constants and the data types decide.
@@ -146,5 +146,5 @@ class ChannelConstants(ElementwiseBinaryOperation, KernelOp):
             "CONST_BITS": self.constant_bits,
             "OUT_BITS": self.out_dtype.bitwidth(),
             "CONSTANTS": f'"./{file}"',
-            "RAM_STYLE": f'"{self.memory.style}"',
+            "RAM_STYLE": f'"{self.memory.style(fpgapart)}"',
         }

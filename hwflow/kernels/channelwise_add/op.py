@@ -24,8 +24,8 @@ class ChannelwiseAdd_rtl(ChannelConstants, ElementwiseAdd):
         64, 1 to 2048 words of constants: within 12 %.
         """
         known = {1: 0.42, 2: 0.6, 3: 0.6, 4: 0.6}.get(self.folds, 1.0)
-        return round(known * self.get_outstream_width() + self.memory.luts + 5)
+        return round(known * self.get_outstream_width() + self.memory.luts(fpgapart) + 5)
 
     def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
         """Write the layer's module and its constants."""
-        self.write_module(self.write_constants(model))
+        self.write_module(self.write_constants(model, fpgapart))

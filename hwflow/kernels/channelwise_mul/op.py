@@ -10,14 +10,12 @@ from finn.custom_op.fpgadataflow.elementwise_binary import ElementwiseMul
 from finn.custom_op.fpgadataflow.rtl import register_custom_op
 from qonnx.core.modelwrapper import ModelWrapper
 
+from hwflow.families import family_of
 from hwflow.kernels.channel_constants import ChannelConstants
 
 # Bits of one factor times bits of the other from which a product is a DSP block's work: it would
 # cost about half of the LUTs that a Zynq-7020 has for each of its DSP blocks.
 _DSP_BITS = 100
-# Widths of a DSP48E1's factors. A wider one is cut into pieces, of which all but one lose a bit to
-# the sign.
-_DSP_FACTORS = (25, 18)
 
 
 @register_custom_op
@@ -44,21 +42,21 @@ class ChannelwiseMul_rtl(ChannelConstants, ElementwiseMul):
         wide, narrow = max(self._factors()), min(self._factors())
         known = {1: 0.22, 2: 0.65, 3: 0.85, 4: 0.85}.get(self.folds, 1.0)
         product = 0 if self._in_dsp() else known * 1.1 * (narrow - 1) * (wide + 1)
-        return round(self.get_nodeattr("PE") * product + self.memory.luts + 6)
+        return round(self.get_nodeattr("PE") * product + self.memory.luts(fpgapart) + 6)
 
     def dsp_estimation(self, fpgapart: str) -> int:
         """DSP blocks, as Yosys 0.70 places them from 9 bits of product on: below it takes LUTs."""
-        factors = self._factors()
+        factors, widths = self._factors(), family_of(fpgapart).fabric.multiplier
         if not self._in_dsp():
             return 0
         return int(self.get_nodeattr("PE")) * min(
             _pieces(factors[0], first) * _pieces(factors[1], second)
-            for first, second in (_DSP_FACTORS, _DSP_FACTORS[::-1])
+            for first, second in (widths, widths[::-1])
         )
 
     def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
         """Write the layer's module and its constants."""
-        self.write_module(self.write_constants(model) | {"DSP": int(self._in_dsp())})
+        self.write_module(self.write_constants(model, fpgapart) | {"DSP": int(self._in_dsp())})
 
     def _factors(self) -> tuple[int, int]:
         """Bits of an input and of a constant, signed."""
@@ -71,4 +69,5 @@ class ChannelwiseMul_rtl(ChannelConstants, ElementwiseMul):
 
 
 def _pieces(bits: int, limit: int) -> int:
+    """Pieces of a factor, of which all but one lose a bit to the sign."""
     return 1 if bits <= limit else 1 + math.ceil((bits - limit) / (limit - 1))

@@ -63,11 +63,11 @@ class GlobalAccPool_rtl(GlobalAccPool, KernelOp):
         channels, PE 1 to 64: within 10 %.
         """
         state = 3 + (self.pixels - 1).bit_length() + (self.folds - 1).bit_length() / 2
-        return round(self.memory.luts + self.get_outstream_width() + state)
+        return round(self.memory.luts(fpgapart) + self.get_outstream_width() + state)
 
     def bram_estimation(self, fpgapart: str) -> int:
-        """RAMB18 blocks of partial sums."""
-        return self.memory.blocks
+        """Block RAMs (18 kbit) of partial sums."""
+        return self.memory.blocks(fpgapart)
 
     def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
         """Write the layer's module."""
@@ -78,6 +78,6 @@ class GlobalAccPool_rtl(GlobalAccPool, KernelOp):
                 "PE": self.get_nodeattr("PE"),
                 **number_parameters(self.get_input_datatype(), self.onnx_node.name),
                 "ACC_BITS": self.get_output_datatype().bitwidth(),
-                "RAM_STYLE": f'"{self.memory.style}"',
+                "RAM_STYLE": f'"{self.memory.style(fpgapart)}"',
             }
         )

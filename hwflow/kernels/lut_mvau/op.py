@@ -12,6 +12,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.costs import products
 from hwflow.costs.products import Products
+from hwflow.families import family_of
 from hwflow.kernels import dot_product, weight_memory
 from hwflow.kernels.kernel_op import KernelOp
 from hwflow.kernels.numbers import kind, memory_file, number, weight_words
@@ -59,16 +60,17 @@ class LutMVAU_rtl(MVAU, KernelOp):
 
     def lut_estimation(self, fpgapart: str) -> int:
         """LUTs as `costs.products` counts them, whose fit is said there."""
-        return products.luts(self.products)
+        return products.luts(self.products, family_of(fpgapart).fabric.memories)
 
     def dsp_estimation(self, fpgapart: str) -> int:
         """No DSP blocks."""
         return 0
 
     def bram_estimation(self, fpgapart: str) -> int:
-        """RAMB18 blocks of weights and of inputs that are kept."""
-        unit = self.products
-        return products.memory(unit.words, unit.word_bits)[1] + products.buffer_blocks(unit)
+        """Block RAMs (18 kbit) of weights and of inputs that are kept."""
+        unit, memories = self.products, family_of(fpgapart).fabric.memories
+        _, weights = products.memory(unit.words, unit.word_bits, memories)
+        return weights + products.buffer_blocks(unit, memories)
 
     def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
         """Write the layer's module and its weights."""

@@ -71,11 +71,11 @@ class UpsampleNearestNeighbour_rtl(UpsampleNearestNeighbour, KernelOp):
         if not self.memory.words:
             return 2
         state = 8 + 2.2 * (self.memory.words - 1).bit_length()
-        return round(self.memory.luts + self.get_instream_width() + state)
+        return round(self.memory.luts(fpgapart) + self.get_instream_width() + state)
 
     def bram_estimation(self, fpgapart: str) -> int:
-        """RAMB18 blocks of the line buffer."""
-        return self.memory.blocks
+        """Block RAMs (18 kbit) of the line buffer."""
+        return self.memory.blocks(fpgapart)
 
     def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
         """Write the layer's module."""
@@ -87,6 +87,6 @@ class UpsampleNearestNeighbour_rtl(UpsampleNearestNeighbour, KernelOp):
                 "SCALE_H": rows,
                 "SCALE_W": columns,
                 "BITS": self.get_instream_width(),
-                "RAM_STYLE": f'"{self.memory.style}"',
+                "RAM_STYLE": f'"{self.memory.style(fpgapart)}"',
             }
         )

@@ -14,6 +14,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.costs import products
 from hwflow.costs.products import Products, takes_dsps
+from hwflow.families import family_of
 from hwflow.kernels import dot_product, weight_memory
 from hwflow.kernels.kernel_op import KernelOp
 from hwflow.kernels.numbers import kind, memory_file, number, weight_words
@@ -76,16 +77,17 @@ class VVAU_rtl(VVAU, KernelOp):
 
     def lut_estimation(self, fpgapart: str) -> int:
         """LUTs as `costs.products` counts them, whose fit is said there."""
-        unit = self.products
-        return products.luts_beside_dsps(unit) if self.on_dsps else products.luts(unit)
+        count = products.luts_beside_dsps if self.on_dsps else products.luts
+        return count(self.products, family_of(fpgapart).fabric.memories)
 
     def dsp_estimation(self, fpgapart: str) -> int:
         """A DSP block for each product, or none."""
         return int(self.on_dsps * self.get_nodeattr("PE") * self.get_nodeattr("SIMD"))
 
     def bram_estimation(self, fpgapart: str) -> int:
-        """RAMB18 blocks of weights."""
-        return products.memory(self.products.words, self.products.word_bits)[1]
+        """Block RAMs (18 kbit) of weights."""
+        unit, memories = self.products, family_of(fpgapart).fabric.memories
+        return products.memory(unit.words, unit.word_bits, memories)[1]
 
     def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
         """Write the layer's module and its weights."""

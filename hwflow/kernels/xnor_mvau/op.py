@@ -12,6 +12,7 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.costs.products import Number, Products, xnor_resources
+from hwflow.families import family_of
 from hwflow.kernels import weight_memory
 from hwflow.kernels.kernel_op import KernelOp
 from hwflow.kernels.numbers import memory_file, weight_words
@@ -47,7 +48,7 @@ class XnorMVAU_rtl(MVAU, KernelOp):
         """One bit: a binary weight can't be narrower."""
         return DataType["BIPOLAR"]
 
-    def _resources(self) -> tuple[int, int]:
+    def _resources(self, fpgapart: str) -> tuple[int, int]:
         binary = Number(1, bipolar=True)
         return xnor_resources(
             Products(
@@ -58,16 +59,17 @@ class XnorMVAU_rtl(MVAU, KernelOp):
                 weights=binary,
                 inputs=binary,
                 sum_bits=self.get_output_datatype().bitwidth(),
-            )
+            ),
+            family_of(fpgapart).fabric.memories,
         )
 
     def lut_estimation(self, fpgapart: str) -> int:
         """LUTs: XNOR, counting of SIMD bits and an accumulator per PE; inputs that are kept."""
-        return self._resources()[0]
+        return self._resources(fpgapart)[0]
 
     def bram_estimation(self, fpgapart: str) -> int:
-        """RAMB18 blocks of weights."""
-        return self._resources()[1]
+        """Block RAMs (18 kbit) of weights."""
+        return self._resources(fpgapart)[1]
 
     def dsp_estimation(self, fpgapart: str) -> int:
         """No DSP blocks."""

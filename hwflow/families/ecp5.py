@@ -1,0 +1,50 @@
+"""Lattice ECP5."""
+
+from hwflow.families.fabric import Cells, Fabric, Yosys
+from hwflow.families.family import Clock, Family
+from hwflow.families.memories import BlockRam, LutCell, LutRam, Memories
+
+# Three slices of two LUT4 hold 16 words of 4 bits (FPGA-DS-02012, distributed memory).
+_CELL = LutCell(16, 4, 6)
+
+FABRIC = Fabric(
+    cells=Cells(
+        lut={
+            **{f"LUT{inputs}": 1 for inputs in range(1, 5)},
+            "INV": 1,
+            "CCU2C": 2,
+            "TRELLIS_DPR16X4": _CELL.luts,
+        },
+        ff=frozenset({"TRELLIS_FF"}),
+        dsp={"MULT18X18D": 1},
+        bram18={"DP16KD": 1, "PDPW16KD": 1},
+        free=frozenset({"PFUMX", "L6MUX21", "VLO", "VHI"}),
+    ),
+    memories=Memories(
+        block=BlockRam(),
+        # Two LUT4 choose between four cells, and slices join them: as Yosys 0.70 maps it.
+        lut=LutRam(one_address=(_CELL,), two_addresses=(_CELL,), joined=0.75),
+        luts_a_block=400,
+        # Yosys gives a block the cost of 32 cells.
+        luts_a_block_of_weights=32 * _CELL.luts,
+    ),
+    multiplier=(18, 18),
+    yosys=Yosys(
+        label="synth_ecp5",
+        command="synth_ecp5 -top {top} -noabc9",
+        primitives=(),
+        models=("lattice/common_sim.vh", "lattice/ccu2c_sim.vh"),
+    ),
+    opaque=frozenset({"MULT18X18D", "DP16KD", "PDPW16KD"}),
+    # FINN's matrix-vector unit places AMD's DSP blocks by hand unless it is told to describe them.
+    defines={"MVAU_rtl": ("FINN_SIMULATION",)},
+)
+
+FAMILY = Family(
+    name="ecp5",
+    title="Lattice ECP5",
+    parts=("lfe5u",),
+    clock=Clock(3.125, 370, "Lattice FPGA-DS-02012, f_MAX_PRI and the PLL's f_OUT"),
+    fabric=FABRIC,
+    bitstreams=("nextpnr-ecp5",),
+)
