@@ -21,7 +21,7 @@ from hwflow.config.yaml_source import load_yaml
 from hwflow.engine.pipeline import ENDS, Context, Event, Pipeline, Step
 from hwflow.engine.records import StepRecord
 from hwflow.errors import within
-from hwflow.recipe import ImportedModel, Quantize, Recipe
+from hwflow.recipe import ImportedModel, Recipe, StageSettings
 from hwflow.recipe.loading import LoadedRecipe
 
 if TYPE_CHECKING:
@@ -89,13 +89,13 @@ class Build:
         steps = [step for n in range(recipe.seeds) for step in stage_steps(self, n)]
         if recipe.model is not None:
             steps.append(self._import_step(recipe.model))
-        elif any(isinstance(stage, Quantize) for stage in recipe.stages):
+        elif any(stage.quantizes for stage in recipe.stages):
             steps.append(
                 Step(
                     "export",
                     "export",
                     self._export,
-                    settings=[origin(self), self._quantization().target],
+                    settings=[origin(self), self._quantization().why_export_ends],
                     after=tuple(recipe.stage_names),
                     rooms=("exchange", "graphs", "compress", "costs", "networks", "data"),
                     distributions=("brevitas", "qonnx", "onnx", "onnxruntime", "torch"),
@@ -131,9 +131,9 @@ class Build:
             files.append(self.loaded.base / Path(model.inputs).expanduser())
         return files
 
-    def _quantization(self) -> Quantize:
+    def _quantization(self) -> StageSettings:
         """The stage that makes the network one that can be exported."""
-        return next(stage for stage in self.recipe.stages if isinstance(stage, Quantize))
+        return next(stage for stage in self.recipe.stages if stage.quantizes)
 
     def check(self, model: nn.Module, data: Dataset) -> None:
         """Find out before any training what later steps would fail of.
@@ -148,7 +148,7 @@ class Build:
         """
         import torch
 
-        from hwflow.compress import STAGES
+        from hwflow.compress import stage_of
         from hwflow.compress.distillation import check_teachers
         from hwflow.compress.prune import check_pruning
         from hwflow.costs import recipe_target
@@ -161,13 +161,13 @@ class Build:
         named = list(zip(recipe.stage_names, recipe.stages, strict=True))
         expected = model
         for name, settings in named:
-            stage: Any = STAGES[settings.kind]
+            stage = stage_of(settings)
             with within(name):
                 stage.check(expected, settings, data.shape)
             expected = stage.expected(expected, settings)
         check_teachers(named, model, data, self.loaded.base)
         check_pruning(named, model, data.shape, recipe_target(recipe, self.board))
-        if any(isinstance(stage, Quantize) for stage in self.recipe.stages):
+        if any(stage.quantizes for stage in self.recipe.stages):
             self._check_hardware()
             check_top_k(recipe.hardware, data.classes)
 
@@ -202,15 +202,14 @@ class Build:
             repetition: 0: the recipe's own seed; others: see `stage_steps`.
         """
         from hwflow import networks
-        from hwflow.compress import STAGES, load_checkpoint
+        from hwflow.compress import load_checkpoint, stage_of
 
         recipe = self.recipe
         seed, folder = recipe.seed + repetition, self.run_dir / repetition_folder(repetition)
         assert recipe.network is not None
         model = networks.build(recipe.network, data.shape, data.classes, seed, self.loaded.base)
         for name, settings in list(zip(recipe.stage_names, recipe.stages, strict=True))[:stages]:
-            stage: Any = STAGES[settings.kind]
-            model = load_checkpoint(folder / name, stage, model, settings).model
+            model = load_checkpoint(folder / name, stage_of(settings), model, settings).model
         return model
 
     def _import(self, model: ImportedModel, folder: Path, context: Context) -> dict[str, Any]:

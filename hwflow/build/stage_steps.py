@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -11,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from hwflow.engine.artifacts import write_whole
 from hwflow.engine.pipeline import Context, Step
-from hwflow.recipe import Decompose, NetworkSpec, Npz, Prune, PythonNetwork, Quantize, StageSpec
-from hwflow.recipe.network import TransformersNetwork
 
 if TYPE_CHECKING:
     from hwflow.build.request import Build
@@ -59,8 +58,8 @@ def data_settings(build: Build) -> Any:
     recipe = build.recipe
     data = None if recipe.data is None else recipe.data.model_dump(mode="json")
     settings: list[Any] = [data, recipe.seed]
-    if isinstance(recipe.data, Npz):
-        settings.append(content_hash(build.loaded.base / recipe.data.file))
+    files = () if recipe.data is None else recipe.data.files
+    settings += [content_hash(build.loaded.base / file) for file in files]
     return settings
 
 
@@ -68,7 +67,8 @@ def origin(build: Build) -> Any:
     """What decides data and network."""
     network = build.recipe.network
     settings = None if network is None else network.model_dump(mode="json")
-    return [data_settings(build), settings, *_source(network, build)]
+    files = () if network is None else network.files
+    return [data_settings(build), settings, *_hashes(files, build)]
 
 
 def content_hash(path: Path) -> str:
@@ -85,39 +85,22 @@ def content_hash(path: Path) -> str:
         return "missing"
 
 
-def _source(network: NetworkSpec | None, build: Build) -> list[str]:
-    """Hash of the files that a network of the user's is in, its code or its pretrained weights."""
-    if isinstance(network, PythonNetwork):
-        return [content_hash(build.loaded.base / network.python.rpartition(":")[0])]
-    if isinstance(network, TransformersNetwork) and network.checkpoint is not None:
-        return [content_hash(build.loaded.base / network.checkpoint)]
-    return []
+def _hashes(files: Sequence[str], build: Build) -> list[str]:
+    return [content_hash(build.loaded.base / Path(file).expanduser()) for file in files]
 
 
 def _settings(build: Build, index: int, repetition: int) -> Any:
     stage = build.recipe.stages[index]
     settings = [stage.model_dump(mode="json"), origin(build), repetition]
-    settings += _teachers(stage, build)
-    if isinstance(stage, Prune | Decompose):  # Budgets in hardware cost are for a target.
+    settings += _hashes(stage.files, build)
+    if stage.reads_target:
         settings += _target(build)
     return settings
 
 
-def _teachers(stage: StageSpec, build: Build) -> list[str]:
-    """Hashes of the files that teachers come from."""
-    distillation = getattr(stage, "distillation", None)
-    hashes: list[str] = []
-    for teacher in distillation.teachers if distillation is not None else ():
-        hashes += _source(teacher.network, build)
-        if teacher.checkpoint is not None:
-            hashes.append(content_hash(build.loaded.base / Path(teacher.checkpoint).expanduser()))
-    return hashes
-
-
 def _target(build: Build) -> list[Any]:
     hardware = build.recipe.hardware
-    quantize = [s for s in build.recipe.stages if isinstance(s, Quantize)]
-    bits = [[s.weight_bits, s.activation_bits] for s in quantize]
+    bits = [stage.bits for stage in build.recipe.stages if stage.bits is not None]
     return [hardware.target_fps, hardware.clock_mhz or build.board.clock_mhz, bits]
 
 
@@ -133,7 +116,7 @@ class _Stage:
     repetition: int
 
     def __call__(self, folder: Path, context: Context) -> dict[str, Any]:
-        from hwflow.compress import STAGES, StageContext, save_checkpoint
+        from hwflow.compress import StageContext, save_checkpoint, stage_of
         from hwflow.compress.distillation import told_teachers
         from hwflow.compress.safety import memory_errors
         from hwflow.costs import layer_shapes, network_costs, recipe_target
@@ -145,9 +128,8 @@ class _Stage:
         model = after(self.index)
         if self.index == self.repetition == 0:
             build.check(model, data)
-        stage: Any = STAGES[settings.kind]
-        with memory_errors(settings.batch_size):
-            outcome = stage.run(
+        with memory_errors(settings.samples_a_step):
+            outcome = stage_of(settings).run(
                 model,
                 settings,
                 StageContext(

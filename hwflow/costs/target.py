@@ -7,7 +7,7 @@ import math
 from hwflow.board import Board
 from hwflow.costs.hardware import UNHURRIED, Target
 from hwflow.errors import RequestError
-from hwflow.recipe import Hardware, Quantize, Recipe
+from hwflow.recipe import Hardware, Recipe
 
 
 def clock_mhz(hardware: Hardware, board: Board) -> float:
@@ -34,14 +34,12 @@ def target_cycles(hardware: Hardware, board: Board) -> int:
 
 
 def recipe_target(recipe: Recipe, board: Board) -> Target:
-    """What a recipe asks for on a board: bits are those that its stage `quantize` will leave.
+    """What a recipe asks for on a board: bits are those that its first quantizing stage will
+    leave.
 
     Raises:
         RequestError: more frames a second than clock cycles.
     """
     cycles = target_cycles(recipe.hardware, board)
-    for stage in recipe.stages:
-        if isinstance(stage, Quantize):
-            weights = 2 if stage.weight_bits == "ternary" else stage.weight_bits
-            return Target(cycles, (weights, stage.activation_bits))
-    return Target(cycles)
+    bits = next((stage.bits for stage in recipe.stages if stage.bits is not None), None)
+    return Target(cycles) if bits is None else Target(cycles, bits)
