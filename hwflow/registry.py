@@ -8,7 +8,7 @@ import pkgutil
 from collections.abc import Iterator
 from functools import cached_property
 from importlib import metadata
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args, get_origin
 
 from hwflow.errors import HwflowError
 
@@ -31,7 +31,8 @@ class Registry(Generic[Member]):
             that a step follows from is read from the sources, and this says that all of the
             package's modules, and all entry points of the group, belong to it.
         attribute: what a module calls its member, or a tuple of members.
-        kind: the type of the members; anything else is an error.
+        kind: the type of the members, or `type[Base]` where they are classes; anything else is an
+            error.
     """
 
     def __init__(self, package: str, attribute: str, kind: type[Member] | Any) -> None:
@@ -66,12 +67,40 @@ class Registry(Generic[Member]):
                 hint="mend or uninstall that package",
             ) from error
         found = _several(loaded if point.attr else getattr(loaded, self.attribute, ()))
-        if not found or not all(isinstance(member, self.kind) for member in found):
+        if not found or not all(self._is_one(member) for member in found):
             raise HwflowError(
-                f"{where} gives no {self.kind.__name__}",
+                f"{where} gives no {self._kind_in_words}",
                 hint=f"name a module that has {self.attribute}, or the object itself",
             )
         return found
+
+    def _is_one(self, member: Any) -> bool:
+        if get_origin(self.kind) is not type:
+            return isinstance(member, self.kind)
+        return isinstance(member, type) and issubclass(member, get_args(self.kind))
+
+    @property
+    def _kind_in_words(self) -> str:
+        if get_origin(self.kind) is not type:
+            return str(self.kind.__name__)
+        return f"subclass of {get_args(self.kind)[0].__name__}"
+
+    def implementation(self, settings: object) -> Member:
+        """The member whose `schema` is the class of some settings.
+
+        Raises:
+            HwflowError: there is none: of what an installed package adds, only the schema is there.
+        """
+        schema = type(settings)
+        for member in self:
+            if getattr(member, "schema", None) is schema:
+                return member
+        raise HwflowError(
+            f"{schema.__module__}.{schema.__qualname__} can be named in a recipe, but nothing of"
+            f" {self.package} implements it",
+            hint=f"its package needs an entry point of the group {self.package!r} too, for a"
+            f" {self._kind_in_words} with that schema",
+        )
 
 
 def own_modules(package: str) -> list[str]:

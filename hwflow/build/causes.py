@@ -4,12 +4,12 @@ of each as JSON, and the contents of the user's files that they name."""
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hwflow.build.request import Request
-from hwflow.recipe import Decompose, NetworkSpec, Npz, Prune, Quantize, StageSpec
-from hwflow.recipe.network import TransformersNetwork
+from hwflow.costs import clock_mhz
 
 
 def content_hash(path: Path) -> str:
@@ -29,27 +29,26 @@ def content_hash(path: Path) -> str:
 def data_causes(request: Request) -> Any:
     """What decides the data."""
     recipe = request.recipe
-    data = None if recipe.data is None else recipe.data.model_dump(mode="json")
-    settings: list[Any] = [data, recipe.seed]
-    if isinstance(recipe.data, Npz):
-        settings.append(content_hash(request.base / recipe.data.file))
-    return settings
+    if recipe.data is None:
+        return [None, recipe.seed]
+    settings = recipe.data.model_dump(mode="json")
+    return [settings, recipe.seed, _hashes(recipe.data.files, request)]
 
 
 def origin_causes(request: Request) -> Any:
-    """What decides data and network; the files that a user's network is in are followed."""
+    """What decides data and network; what a user's network reads besides is followed."""
     network = request.recipe.network
-    settings = None if network is None else network.model_dump(mode="json")
-    return [data_causes(request), settings, *_pretrained(network, request)]
+    if network is None:
+        return [data_causes(request)]
+    settings = network.model_dump(mode="json")
+    return [data_causes(request), settings, _hashes(network.files, request)]
 
 
 def stage_causes(request: Request, index: int) -> Any:
     """What decides what a stage does to the network."""
     stage = request.recipe.stages[index]
-    settings = [stage.model_dump(mode="json"), origin_causes(request), *_teachers(stage, request)]
-    if isinstance(stage, Prune | Decompose):  # Budgets in hardware cost are for a target.
-        settings += _target(request)
-    return settings
+    settings = [stage.model_dump(mode="json"), origin_causes(request)]
+    return [*settings, _hashes(stage.files, request), _target(request) * stage.reads_target]
 
 
 def folding_causes(request: Request) -> Any:
@@ -71,26 +70,12 @@ def model_causes(request: Request) -> Any:
     return [model.model_dump(mode="json"), [content_hash(file) for file in files]]
 
 
-def _pretrained(network: NetworkSpec | None, request: Request) -> list[str]:
-    """Hash of the files that pretrained weights are in."""
-    if isinstance(network, TransformersNetwork) and network.checkpoint is not None:
-        return [content_hash(request.base / network.checkpoint)]
-    return []
-
-
-def _teachers(stage: StageSpec, request: Request) -> list[str]:
-    """Hashes of the files that teachers come from."""
-    distillation = getattr(stage, "distillation", None)
-    hashes: list[str] = []
-    for teacher in distillation.teachers if distillation is not None else ():
-        hashes += _pretrained(teacher.network, request)
-        if teacher.checkpoint is not None:
-            hashes.append(content_hash(request.base / Path(teacher.checkpoint).expanduser()))
-    return hashes
+def _hashes(files: Sequence[str], request: Request) -> list[str]:
+    return [content_hash(request.base / Path(file)) for file in files]
 
 
 def _target(request: Request) -> list[Any]:
-    hardware = request.recipe.hardware
-    quantize = [s for s in request.recipe.stages if isinstance(s, Quantize)]
-    bits = [[s.weight_bits, s.activation_bits] for s in quantize]
-    return [hardware.target_fps, hardware.clock_mhz or request.board.clock_mhz, bits]
+    """What budgets in hardware cost are for."""
+    recipe, board = request.recipe, request.board
+    bits = [stage.bits for stage in recipe.stages if stage.bits is not None]
+    return [recipe.hardware.target_fps, clock_mhz(recipe.hardware, board), board.family, bits]

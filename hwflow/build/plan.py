@@ -15,7 +15,6 @@ from hwflow.build.steps import (
     synth,
 )
 from hwflow.engine.pipeline import Step
-from hwflow.recipe import Quantize
 
 
 def plan(request: Request) -> list[Step]:
@@ -25,7 +24,7 @@ def plan(request: Request) -> list[Step]:
     steps += [step for n in range(recipe.seeds) for step in stage.steps(request, n)]
     if recipe.model is not None:
         steps.append(model.step(request))
-    elif any(isinstance(settings, Quantize) for settings in recipe.stages):
+    elif any(settings.quantizes for settings in recipe.stages):
         steps.append(export.step(request))
     else:
         return steps

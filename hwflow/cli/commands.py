@@ -296,7 +296,6 @@ def recipes(as_json: bool) -> None:
     """List the recipes that can be named."""
     from hwflow.config import shipped
     from hwflow.recipe.loading import load_recipe
-    from hwflow.recipe.network import network_name
 
     rows = []
     for name, file in shipped.files("recipes").items():
@@ -305,7 +304,7 @@ def recipes(as_json: bool) -> None:
             {
                 "name": name,
                 "data": recipe.data.name if recipe.data else "",
-                "network": network_name(recipe.network) if recipe.network else "",
+                "network": recipe.network.called if recipe.network else "",
                 "stages": ", ".join(stage.kind for stage in recipe.stages),
                 "file": str(file),
             }
@@ -317,33 +316,31 @@ def recipes(as_json: bool) -> None:
 @_as_json
 def networks(as_json: bool) -> None:
     """List the networks that a recipe can name."""
-    from typing import get_args
+    from hwflow.recipe import NETWORKS
 
-    from hwflow.recipe.network import NetworkModel
-
-    _list(_described(get_args(NetworkModel)), as_json)
+    _list(_described(list(NETWORKS)), as_json)
 
 
 @main.command()
 @_as_json
 def datasets(as_json: bool) -> None:
     """List the data sets that a recipe can name."""
-    from hwflow.recipe import Digits, ImageFolder, Npz, Synthetic, Torchvision
+    from hwflow.recipe import DATASETS
 
-    _list(_described([Digits, Torchvision, ImageFolder, Npz, Synthetic]), as_json)
+    _list(_described(list(DATASETS)), as_json)
 
 
 def _described(models: Sequence[Any]) -> list[Row]:
     """What the models of a union are called and what they say of themselves; one without a name
     is told by its first key."""
-    from typing import get_args
+    from hwflow.config.union import names
 
     rows = []
     for model in models:
         fields = list(model.model_fields)
-        name = model.model_fields.get("name")
-        for value in get_args(name.annotation) if name else (f"{fields[0]}: ...",):
-            options = [field for field in fields if field not in ("name", fields[0])]
+        told_by = "name" if "name" in fields else fields[0]
+        for value in names(model, "name"):
+            options = [field for field in fields if field != told_by]
             rows.append(
                 {
                     "name": value,

@@ -1,25 +1,15 @@
-"""Compression: one module a stage, all behind one interface."""
+"""Compression: one module or package a stage, all behind one interface, and found."""
 
-from hwflow.compress.decompose import DecomposeStage
-from hwflow.compress.prune import PruneStage
-from hwflow.compress.quantize import QuantizeStage
 from hwflow.compress.stage import (
+    STAGES,
     Stage,
     StageContext,
     StageOutcome,
     accuracy,
     load_checkpoint,
     save_checkpoint,
+    stage_of,
 )
-from hwflow.compress.train import TrainStage
-
-STAGES = {
-    "train": TrainStage(),
-    "prune": PruneStage(),
-    "distill": TrainStage(),
-    "decompose": DecomposeStage(),
-    "quantize": QuantizeStage(),
-}
 
 __all__ = [
     "STAGES",
@@ -29,4 +19,5 @@ __all__ = [
     "accuracy",
     "load_checkpoint",
     "save_checkpoint",
+    "stage_of",
 ]

@@ -111,8 +111,11 @@ def not_finite(module: nn.Module) -> str | None:
 
 
 @contextlib.contextmanager
-def memory_errors(batch_size: int) -> Iterator[None]:
+def memory_errors(batch_size: int | None) -> Iterator[None]:
     """Turn a lack of memory into an error that says what to do.
+
+    Args:
+        batch_size: samples a step; None: the stage has no such option.
 
     Raises:
         HwflowError: memory, of the machine or of a GPU, did not suffice.
@@ -123,8 +126,9 @@ def memory_errors(batch_size: int) -> Iterator[None]:
         known = isinstance(error, MemoryError | torch.OutOfMemoryError)
         if not known and not any(words in str(error) for words in _SHORT_OF_MEMORY):
             raise
+        batches = "" if batch_size is None else f" for batches of {batch_size} samples"
         raise HwflowError(
-            f"memory does not suffice for batches of {batch_size} samples:"
+            f"memory does not suffice{batches}:"
             f" {str(error).splitlines()[0] if str(error) else 'out of memory'}",
-            hint="lower batch_size, or use a smaller network",
+            hint=("lower batch_size, or " if batches else "") + "use a smaller network",
         ) from error

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,14 +15,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from hwflow.config.union import names
 from hwflow.costs import Target
 from hwflow.data import Dataset, Split
 from hwflow.engine.artifacts import write_whole
 from hwflow.errors import HwflowError
-from hwflow.recipe import Section
+from hwflow.recipe import StageSettings
+from hwflow.registry import Registry
 
 WEIGHTS, HEADER = "weights.safetensors", "checkpoint.json"
-Settings = TypeVar("Settings", bound=Section, contravariant=True)
+Settings = TypeVar("Settings", bound=StageSettings, contravariant=True)
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,19 @@ class StageOutcome:
     structure: dict[str, Any] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Stage(Protocol[Settings]):
-    """A step of compression, from a network to a network."""
+    """A step of compression, from a network to a network. A module or package of `hwflow.compress`,
+    or of an installed package, has it as `STAGE`.
+
+    Attributes:
+        schema: its options in the recipe.
+    """
+
+    @property
+    def schema(self) -> type[StageSettings]:
+        """See above."""
+        ...
 
     def check(
         self, model: nn.Module, settings: Settings, shape: tuple[int, ...] | None = None
@@ -108,6 +121,37 @@ class Stage(Protocol[Settings]):
         ...
 
 
+_STAGES: Registry[Stage[Any]] = Registry("hwflow.compress", "STAGE", Stage)
+
+
+class _ByKind(Mapping[str, Stage[Any]]):
+    """All stages by what a recipe calls them."""
+
+    def __getitem__(self, kind: str) -> Stage[Any]:
+        for stage in _STAGES:
+            if kind in names(stage.schema, "kind"):
+                return stage
+        raise KeyError(kind)
+
+    def __iter__(self) -> Iterator[str]:
+        return (kind for stage in _STAGES for kind in names(stage.schema, "kind"))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+STAGES = _ByKind()
+
+
+def stage_of(settings: StageSettings) -> Stage[Any]:
+    """The stage that does what a recipe asks for.
+
+    Raises:
+        HwflowError: an installed package has its options and not the stage.
+    """
+    return _STAGES.implementation(settings)
+
+
 def accuracy(model: nn.Module, data: Dataset, split: Split, batch: int = 1000) -> float:
     """Share of a split's samples that the network classifies rightly, in eval mode."""
     model.eval()
@@ -139,7 +183,7 @@ def save_checkpoint(folder: Path, outcome: StageOutcome) -> None:
 
 
 def load_checkpoint(
-    folder: Path, stage: Stage[Any], model: nn.Module, settings: Section
+    folder: Path, stage: Stage[Any], model: nn.Module, settings: StageSettings
 ) -> StageOutcome:
     """The outcome that a stage left in its folder.
 

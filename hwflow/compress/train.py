@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -13,8 +14,11 @@ from hwflow.costs import Target
 from hwflow.recipe import Distill, Train
 
 
+@dataclass(frozen=True)
 class TrainStage:
     """Trains the network as it is; `distill` differs in that its teachers are no choice."""
+
+    schema: type[Train] | type[Distill]
 
     def check(
         self, model: nn.Module, settings: Train | Distill, shape: tuple[int, ...] | None = None
@@ -44,3 +48,6 @@ class TrainStage:
     ) -> nn.Module:
         """The network itself."""
         return model
+
+
+STAGE = (TrainStage(Train), TrainStage(Distill))

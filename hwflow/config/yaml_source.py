@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
+from hwflow.config.union import OneOf
 from hwflow.errors import RequestError
 
 # Names that a hint lists at the most, and how many it lists instead where there are more.
@@ -196,16 +198,12 @@ def _wrong_tag(source: Source, path: Path_, error: Any) -> tuple[str, str | None
     context = error["ctx"]
     key = str(context.get("discriminator", "name")).strip("'")
     valid = [part.strip(" '") for part in _split_choices(context.get("expected_tags", ""))]
-    key, valid = TAGS.get(path[0] if path else "", (key, [v for v in valid if v]))
+    valid = [name for name in valid if name]
     value = error["input"].get(key) if isinstance(error.get("input"), dict) else error.get("input")
     if value is None:
         text = f"{source.place(path)}: the key `{key}` is missing"
         return text, nearest("", valid) if valid else None
     return f"{source.place((*path, key))}: {value!r} is not known", nearest(str(value), valid)
-
-
-# Names that a union's tags don't spell out: the tag of a network is not the name of one.
-TAGS: dict[Key, tuple[str, list[str]]] = {}
 
 
 def _real_path(data: Any, location: Sequence[Key]) -> Path_:
@@ -233,14 +231,26 @@ def _model_at(model: type[BaseModel], location: Sequence[Key]) -> type[BaseModel
         if chosen:
             candidates = chosen
         elif fields:
-            candidates = [pair for info in fields for pair in _models(info.annotation)]
+            candidates = [pair for info in fields for pair in _models_of(info)]
         elif not isinstance(key, int):
             return None
     return candidates[0][0] if candidates else None
 
 
-def _models(annotation: Any, tag: str = "") -> list[tuple[type[BaseModel], str]]:
-    """The models in an annotation, each with the tag by which a union tells it."""
+def _models_of(info: FieldInfo) -> list[tuple[type[BaseModel], str]]:
+    """The models of a field, whose own annotation pydantic takes apart."""
+    of_metadata = [pair for extra in info.metadata for pair in _found(extra)]
+    return of_metadata or _models(info.annotation)
+
+
+def _found(extra: Any) -> list[tuple[type[BaseModel], str]]:
+    if not isinstance(extra, OneOf):
+        return []
+    return [(model, name) for name, model in extra.models().items()]
+
+
+def _models(annotation: Any) -> list[tuple[type[BaseModel], str]]:
+    """The models in an annotation, each with the tags by which a union tells it."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         own = [
             str(value)
@@ -248,10 +258,11 @@ def _models(annotation: Any, tag: str = "") -> list[tuple[type[BaseModel], str]]
             for value in getattr(info.annotation, "__args__", ())
             if isinstance(value, str)
         ]
-        return [(annotation, name) for name in ([tag] if tag else own or [""])]
+        return [(annotation, name) for name in own or [""]]
     for extra in getattr(annotation, "__metadata__", ()):
-        tag = getattr(extra, "tag", tag)
-    return [pair for part in getattr(annotation, "__args__", ()) for pair in _models(part, tag)]
+        if isinstance(extra, OneOf):
+            return _found(extra)
+    return [pair for part in getattr(annotation, "__args__", ()) for pair in _models(part)]
 
 
 def _fields_at(model: type[BaseModel], location: Sequence[Key]) -> list[str]:

@@ -8,7 +8,7 @@ from hwflow.board import Board
 from hwflow.costs.hardware import UNHURRIED, Target
 from hwflow.errors import RequestError
 from hwflow.families import family
-from hwflow.recipe import Hardware, Quantize, Recipe
+from hwflow.recipe import Hardware, Recipe
 
 
 def clock_mhz(hardware: Hardware, board: Board) -> float:
@@ -49,15 +49,13 @@ def target_cycles(hardware: Hardware, board: Board) -> int:
 
 
 def recipe_target(recipe: Recipe, board: Board) -> Target:
-    """What a recipe asks for on a board: bits are those that its stage `quantize` will leave.
+    """What a recipe asks for on a board: bits are those that its first quantizing stage will
+    leave.
 
     Raises:
         RequestError: more frames a second than clock cycles, or a clock that can't be.
     """
     fabric = family(board.family).fabric
     cycles = target_cycles(recipe.hardware, board)
-    for stage in recipe.stages:
-        if isinstance(stage, Quantize):
-            weights = 2 if stage.weight_bits == "ternary" else stage.weight_bits
-            return Target(cycles, (weights, stage.activation_bits), fabric)
-    return Target(cycles, fabric=fabric)
+    bits = next((stage.bits for stage in recipe.stages if stage.bits is not None), None)
+    return Target(cycles, fabric=fabric) if bits is None else Target(cycles, bits, fabric)

@@ -1,47 +1,40 @@
-"""Reference networks in plain torch.nn, and the user's own."""
+"""Reference networks in plain torch.nn, a module each kind, the user's own, and those of installed
+packages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from hwflow.errors import RequestError
-from hwflow.networks.convolutional import (
-    build_cnn5,
-    build_cnv,
-    build_mobilenet,
-    build_vgg10_1d,
-)
-from hwflow.networks.dense import build_densenet
-from hwflow.networks.fully_connected import Rescale, TensorNorm, build_fc, build_mlp
-from hwflow.networks.libraries import build_torchvision, build_transformers
+from hwflow.networks.builder import BUILDERS, Builder
+from hwflow.networks.fully_connected import Rescale, TensorNorm
 from hwflow.networks.recurrent import without_copies
-from hwflow.networks.residual import PLANS, build_residual
-from hwflow.networks.user import build_user_network
-from hwflow.recipe import FcPreset, Mlp, NetworkSpec, PythonNetwork
-from hwflow.recipe.network import (
-    Convolutional,
-    MobileNet,
-    TorchvisionNetwork,
-    TransformersNetwork,
-    network_name,
+from hwflow.networks.user_files import files_read
+from hwflow.recipe import Network
+
+__all__ = [
+    "BUILDERS",
+    "Builder",
+    "Rescale",
+    "TensorNorm",
+    "build",
+    "following",
+    "without_copies",
+]
+
+_follow: ContextVar[Callable[[Iterable[Path]], None]] = ContextVar(
+    "follow", default=lambda files: None
 )
-
-CONVOLUTIONAL: dict[str, Callable[[tuple[int, ...], int], nn.Module]] = {
-    "cnn5": build_cnn5,
-    "cnv": build_cnv,
-    "vgg10_1d": build_vgg10_1d,
-    "densenet100": build_densenet,
-}
-
-__all__ = ["Rescale", "TensorNorm", "build", "without_copies"]
 
 
 def build(
-    spec: NetworkSpec,
+    spec: Network,
     shape: tuple[int, ...],
     classes: int,
     seed: int,
@@ -61,36 +54,27 @@ def build(
             (N, classes).
     """
     torch.manual_seed(seed)
-    if isinstance(spec, Mlp):
-        return build_mlp(spec, shape, classes)
-    if isinstance(spec, FcPreset):
-        return build_fc(spec, shape, classes)
-    where = f"network: {network_name(spec)}"
-    network = _guarded(lambda: _build(spec, shape, classes, base), where, shape)
-    _probe(network, where, shape, classes)
+    where = f"network: {spec.called}"
+    builder = BUILDERS.implementation(spec)
+    with files_read(base or Path()) as files:
+        network = _guarded(lambda: builder.build(spec, shape, classes, base), where, shape)
+        _probe(network, where, shape, classes)
+    _follow.get()(files)
     return network
 
 
-def _build(spec: NetworkSpec, shape: tuple[int, ...], classes: int, base: Path | None) -> nn.Module:
-    if isinstance(spec, PythonNetwork):
-        return without_copies(build_user_network(spec, shape, classes, base))
-    if isinstance(spec, TorchvisionNetwork):
-        return build_torchvision(spec, classes)
-    if isinstance(spec, TransformersNetwork):
-        return build_transformers(spec, shape, classes, base)
-    dimensions = 2 if getattr(spec, "name", "") == "vgg10_1d" else 3
-    if len(shape) != dimensions:
-        wanted = "(channels, length)" if dimensions == 2 else "(channels, height, width)"
-        raise RequestError(
-            f"network: {network_name(spec)} takes samples of {wanted}, not {shape}",
-            hint="choose another network, or another data set",
-        )
-    if isinstance(spec, MobileNet):
-        return build_mobilenet(spec.width, shape, classes)
-    assert isinstance(spec, Convolutional)
-    if spec.name in PLANS:
-        return build_residual(PLANS[spec.name], shape, classes)
-    return CONVOLUTIONAL[spec.name](shape, classes)
+@contextlib.contextmanager
+def following(follow: Callable[[Iterable[Path]], None]) -> Iterator[None]:
+    """Tell which of the user's files are read to build networks, in this context and thread.
+
+    Args:
+        follow: called with the absolute paths, once for each network that is built.
+    """
+    token = _follow.set(follow)
+    try:
+        yield
+    finally:
+        _follow.reset(token)
 
 
 def _guarded(make: Callable[[], nn.Module], where: str, shape: tuple[int, ...]) -> nn.Module:
@@ -107,7 +91,7 @@ def _probe(network: nn.Module, where: str, shape: tuple[int, ...], classes: int)
     try:
         with torch.no_grad():
             out = network(torch.zeros(2, *shape))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _too_small(where, shape, error) from error
     network.train(training)
     if tuple(getattr(out, "shape", ())) != (2, classes):
@@ -117,7 +101,7 @@ def _probe(network: nn.Module, where: str, shape: tuple[int, ...], classes: int)
         )
 
 
-def _too_small(where: str, shape: tuple[int, ...], error: Exception) -> RequestError:
+def _too_small(where: str, shape: tuple[int, ...], error: BaseException) -> RequestError:
     return RequestError(
         f"{where} fails on inputs of shape (2, {', '.join(map(str, shape))}):"
         f" {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",

@@ -1,16 +1,16 @@
-"""Plain convolutional networks: cnn5, cnv, vgg10_1d, MobileNet v1."""
+"""Plain convolutional networks: cnn5, cnv, vgg10_1d."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch import nn
 
+from hwflow.networks.builder import IMAGES, SIGNALS, Builder, check_axes
 from hwflow.networks.fully_connected import Rescale, TensorNorm
-
-# Images of up to this many pixels a side are taken at full resolution by the first layers.
-SMALL_IMAGE = 64
+from hwflow.recipe.networks.convolutional import Convolutional
 
 
 def build_cnn5(shape: tuple[int, ...], classes: int) -> nn.Module:
@@ -60,30 +60,6 @@ def build_vgg10_1d(shape: tuple[int, ...], classes: int) -> nn.Module:
     return nn.Sequential(*layers, nn.Linear(128, classes))
 
 
-def build_mobilenet(width: float, shape: tuple[int, ...], classes: int) -> nn.Module:
-    """MobileNet v1 (Howard et al. 2017, table 1), its channels rounded to multiples of 8.
-
-    On images of up to 64 pixels a side the first convolution does not halve.
-    (N, C, H, W) to logits (N, classes).
-    """
-
-    def scaled(channels: int) -> int:
-        return max(8, round(channels * width / 8) * 8)
-
-    stride = 1 if max(shape[1:]) <= SMALL_IMAGE else 2
-    channels = scaled(32)
-    layers = conv_unit(shape[0], channels, 3, stride=stride, padding=1)
-    plan = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)]
-    plan += [(512, 1)] * 5 + [(1024, 2), (1024, 1)]
-    for out, stride in plan:
-        layers += conv_unit(channels, channels, 3, stride=stride, padding=1, groups=channels)
-        layers += conv_unit(channels, scaled(out), 1)
-        channels = scaled(out)
-    return nn.Sequential(
-        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)
-    )
-
-
 def conv_unit(
     inputs: int,
     outputs: int,
@@ -114,6 +90,30 @@ def features_after(layers: Sequence[nn.Module], shape: tuple[int, ...]) -> int:
     """
     net = nn.Sequential(*layers).eval()
     with torch.no_grad():
-        features = net(torch.zeros(1, *shape)).numel()
+        features = int(net(torch.zeros(1, *shape)).numel())
     net.train()
     return features
+
+
+_PLAIN: dict[str, tuple[Callable[[tuple[int, ...], int], nn.Module], tuple[str, ...]]] = {
+    "cnn5": (build_cnn5, IMAGES),
+    "cnv": (build_cnv, IMAGES),
+    "vgg10_1d": (build_vgg10_1d, SIGNALS),
+}
+
+
+def build_convolutional(
+    spec: Convolutional, shape: tuple[int, ...], classes: int, base: Path | None
+) -> nn.Module:
+    """The network of that name.
+
+    Raises:
+        RequestError: samples have other axes.
+        RuntimeError: samples are too small.
+    """
+    make, axes = _PLAIN[spec.name]
+    check_axes(spec, shape, axes)
+    return make(shape, classes)
+
+
+BUILDER = Builder(Convolutional, build_convolutional)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import torch
 from torch import nn
 
+from hwflow.networks.builder import Builder
 from hwflow.recipe import FcPreset, Mlp
 
 FC_WIDTHS = {"tfc": 64, "sfc": 256, "lfc": 1024}
@@ -57,7 +59,7 @@ class TensorNorm(nn.Module):
         return (x - mean) / torch.sqrt(variance + self.eps) * self.weight + self.bias
 
 
-def build_mlp(spec: Mlp, shape: tuple[int, ...], classes: int) -> nn.Module:
+def build_mlp(spec: Mlp, shape: tuple[int, ...], classes: int, base: Path | None) -> nn.Module:
     """(N, *shape) to logits (N, classes)."""
     layers: list[nn.Module] = [nn.Flatten()]
     width = math.prod(shape)
@@ -73,7 +75,7 @@ def build_mlp(spec: Mlp, shape: tuple[int, ...], classes: int) -> nn.Module:
     return nn.Sequential(*layers)
 
 
-def build_fc(spec: FcPreset, shape: tuple[int, ...], classes: int) -> nn.Module:
+def build_fc(spec: FcPreset, shape: tuple[int, ...], classes: int, base: Path | None) -> nn.Module:
     """(N, *shape) with values in [0, 1] to logits (N, classes)."""
     width, inputs = FC_WIDTHS[spec.name], math.prod(shape)
     layers: list[nn.Module] = [nn.Flatten(), Rescale(2.0, -1.0), nn.Dropout(spec.dropout)]
@@ -87,3 +89,6 @@ def build_fc(spec: FcPreset, shape: tuple[int, ...], classes: int) -> nn.Module:
         inputs = width
     layers += [nn.Linear(inputs, classes, bias=False), TensorNorm()]
     return nn.Sequential(*layers)
+
+
+BUILDER = (Builder(Mlp, build_mlp), Builder(FcPreset, build_fc))

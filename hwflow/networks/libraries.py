@@ -10,10 +10,14 @@ from torch import nn
 
 from hwflow.config.yaml_source import nearest
 from hwflow.errors import RequestError, ToolError
-from hwflow.recipe.network import TorchvisionNetwork, TransformersNetwork
+from hwflow.networks.builder import Builder
+from hwflow.recipe.networks.torchvision import TorchvisionNetwork
+from hwflow.recipe.networks.transformers import TransformersNetwork
 
 
-def build_torchvision(spec: TorchvisionNetwork, classes: int) -> nn.Module:
+def build_torchvision(
+    spec: TorchvisionNetwork, shape: tuple[int, ...], classes: int, base: Path | None
+) -> nn.Module:
     """A classifier of torchvision with random weights, (N, 3, H, W) to logits (N, classes).
 
     Raises:
@@ -140,3 +144,9 @@ def _loaded(
             f"network.{what}: {spec.transformers}: {str(error).splitlines()[0]}",
             hint="see the architecture's configuration in the transformers documentation",
         ) from error
+
+
+BUILDER = (
+    Builder(TorchvisionNetwork, build_torchvision),
+    Builder(TransformersNetwork, build_transformers),
+)

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
+
+from hwflow.networks.builder import IMAGES, Builder, check_axes
+from hwflow.recipe.networks.residual import Residual
 
 # Inputs, outputs and stride to a block.
 MakeBlock = Callable[[int, int, int], nn.Module]
@@ -133,8 +137,16 @@ PLANS = {
 }
 
 
-def build_residual(plan: ResidualPlan, shape: tuple[int, ...], classes: int) -> nn.Module:
-    """(N, C, H, W) to logits (N, classes)."""
+def build_residual(
+    spec: Residual, shape: tuple[int, ...], classes: int, base: Path | None
+) -> nn.Module:
+    """(N, C, H, W) to logits (N, classes).
+
+    Raises:
+        RequestError: samples are no images.
+    """
+    check_axes(spec, shape, IMAGES)
+    plan = PLANS[spec.name]
     layers: list[nn.Module] = [_conv(shape[0], plan.stem, 3)]
     if not plan.pre_activation:
         layers += [nn.BatchNorm2d(plan.stem), nn.ReLU()]
@@ -148,3 +160,6 @@ def build_residual(plan: ResidualPlan, shape: tuple[int, ...], classes: int) -> 
         layers += [nn.BatchNorm2d(channels), nn.ReLU()]
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)]
     return nn.Sequential(*layers)
+
+
+BUILDER = Builder(Residual, build_residual)

@@ -6,23 +6,30 @@ documentation; the JSON schema for editors and the error messages come from here
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import ConfigDict, Field
 
-from hwflow.recipe.data import DataSpec, Digits, ImageFolder, Npz, Synthetic, Torchvision
-from hwflow.recipe.decompose import Decompose
-from hwflow.recipe.distillation import Distill, Distillation, Teacher
+from hwflow.recipe.data import DATASETS, Data, DataSpec
+from hwflow.recipe.datasets.digits import Digits
+from hwflow.recipe.datasets.image_folder import ImageFolder
+from hwflow.recipe.datasets.npz import Npz
+from hwflow.recipe.datasets.synthetic import Synthetic
+from hwflow.recipe.datasets.torchvision import Torchvision
+from hwflow.recipe.distillation import Distillation, Teacher
 from hwflow.recipe.hardware import Hardware, Stall, Verify
 from hwflow.recipe.model import ImportedModel
-from hwflow.recipe.network import FcPreset, Mlp, NetworkSpec, PythonNetwork
+from hwflow.recipe.network import NETWORKS, Network, NetworkSpec
+from hwflow.recipe.networks.fully_connected import FcPreset
+from hwflow.recipe.networks.mlp import Mlp
+from hwflow.recipe.networks.python import PythonNetwork
 from hwflow.recipe.optimization import Optimization
-from hwflow.recipe.prune import Prune
-from hwflow.recipe.quantize import Quantize
 from hwflow.recipe.section import Section
-from hwflow.recipe.training import Train, Training
-
-StageSpec = Annotated[Train | Prune | Distill | Decompose | Quantize, Field(discriminator="kind")]
+from hwflow.recipe.stage import STAGES, Objection, StageSettings, StageSpec
+from hwflow.recipe.stages.decompose import Decompose
+from hwflow.recipe.stages.distill import Distill
+from hwflow.recipe.stages.prune import Prune
+from hwflow.recipe.stages.quantize import Quantize
+from hwflow.recipe.stages.train import Train
+from hwflow.recipe.training import Training
 
 
 class Recipe(Section):
@@ -63,6 +70,10 @@ class Recipe(Section):
 
 
 __all__ = [
+    "DATASETS",
+    "NETWORKS",
+    "STAGES",
+    "Data",
     "DataSpec",
     "Decompose",
     "Digits",
@@ -73,14 +84,17 @@ __all__ = [
     "ImageFolder",
     "ImportedModel",
     "Mlp",
+    "Network",
     "NetworkSpec",
     "Npz",
+    "Objection",
     "Optimization",
     "Prune",
     "PythonNetwork",
     "Quantize",
     "Recipe",
     "Section",
+    "StageSettings",
     "StageSpec",
     "Stall",
     "Synthetic",

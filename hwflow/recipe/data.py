@@ -1,20 +1,35 @@
-"""Data sets that a recipe can name, and their options."""
+"""What every data set that a recipe can name says of itself to those that know nothing of its
+kind."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
+from hwflow.config.union import OneOf
 from hwflow.recipe.section import Section
+from hwflow.registry import Registry
 
 
 class Data(Section):
-    """Options that every data set has."""
+    """Options of a data set, from which each kind of data set derives.
 
+    A kind is a subclass with `name: Literal["...", ...]`, which a module of
+    `hwflow.recipe.datasets` or of an installed package has as `SCHEMA`. How it is read is a
+    `hwflow.data.Loader`'s.
+    """
+
+    name: str = Field(description="What the data set is called.")
     validation: float = Field(
         0.1, gt=0, lt=0.9, description="Fraction of the training samples held out for validation."
     )
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The user's files that hold the samples, relative to the recipe. Data sets in a folder
+        of their own are told by its name alone: they are large and don't change."""
+        return ()
 
 
 class TestFraction(Data):
@@ -32,44 +47,5 @@ class Rooted(Data):
     )
 
 
-class Digits(TestFraction):
-    """scikit-learn's 1,797 handwritten digits of 8 x 8 pixels, embedded: needs no download."""
-
-    name: Literal["digits"]
-
-
-class Torchvision(Rooted):
-    """A data set that torchvision knows how to read and to download."""
-
-    name: Literal["mnist", "fashion_mnist", "cifar10"]
-    download: bool = Field(False, description="Download the files when they are not in `root`.")
-
-
-class ImageFolder(Rooted):
-    """Images in `root`/train/<class>/* and `root`/test/<class>/*."""
-
-    name: Literal["image_folder"]
-    size: tuple[int, int] | None = Field(
-        None, description="Height and width to resize to; default: all images have one size."
-    )
-    grey: bool = Field(False, description="Convert to one grey channel.")
-
-
-class Npz(TestFraction):
-    """NumPy file with arrays `x` (N, ...) and `y` (N,); with `x_test`, `y_test` if it is split."""
-
-    name: Literal["npz"]
-    file: str = Field(description="Path of the .npz file, relative to the recipe.")
-
-
-class Synthetic(TestFraction):
-    """Data that are made, where a real data set can't be had: 12 spoken keywords in 490 features
-    (for Speech Commands), or radio signals of 24 modulations (for RadioML 2018.01A)."""
-
-    name: Literal["synthetic_keywords", "synthetic_radio"]
-    samples: int = Field(6000, ge=240, le=1_000_000, description="Of all splits together.")
-
-
-DataSpec = Annotated[
-    Digits | Torchvision | ImageFolder | Npz | Synthetic, Field(discriminator="name")
-]
+DATASETS: Registry[type[Data]] = Registry("hwflow.recipe.datasets", "SCHEMA", type[Data])
+DataSpec = Annotated[Data, OneOf(DATASETS, "name")]

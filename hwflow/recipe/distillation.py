@@ -1,4 +1,4 @@
-"""Options of learning from teachers, in any stage that trains, and of stage `distill`."""
+"""Options of learning from teachers, in any stage that trains."""
 
 from __future__ import annotations
 
@@ -36,6 +36,12 @@ class Teacher(Section):
         if self.train is not None and self.train.epochs == 0:
             raise ValueError("train.epochs of 0 leaves the teacher at its random weights")
         return self
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The user's files that the teacher comes from, relative to the recipe."""
+        of_network = self.network.files if self.network is not None else ()
+        return of_network if self.checkpoint is None else (*of_network, self.checkpoint)
 
 
 class LayerPair(Section):
@@ -97,10 +103,3 @@ class Distillation(Section):
                     f" {len(self.teachers) - 1}"
                 )
         return self
-
-
-class Distill(Optimization):
-    """Train the network with teachers."""
-
-    kind: Literal["distill"]
-    distillation: Distillation = Field(description="Teachers and terms.")

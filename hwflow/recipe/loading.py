@@ -7,19 +7,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 
 from hwflow.config import shipped
-from hwflow.config.yaml_source import TAGS, Key, Source, check, load_yaml, nearest
+from hwflow.config.yaml_source import Key, Source, check, load_yaml, nearest
 from hwflow.errors import RequestError
-from hwflow.recipe import Recipe, StageSpec
-from hwflow.recipe.network import network_names
+from hwflow.recipe import Recipe
 from hwflow.recipe.order import earlier_stage, first_misplaced
 
 MODEL = ".onnx"  # Suffix of model files.
-TAGS["network"] = ("name", network_names())
 
 
 @dataclass(frozen=True)
@@ -98,8 +96,7 @@ def _check_origin(recipe: Recipe, source: Source) -> None:
 def _check_teachers(recipe: Recipe, source: Source) -> None:
     """See that teachers that are earlier stages are there."""
     for index, stage in enumerate(recipe.stages):
-        distillation = getattr(stage, "distillation", None)
-        for number, teacher in enumerate(distillation.teachers if distillation else ()):
+        for number, teacher in enumerate(stage.teachers):
             if teacher.stage is not None:
                 key = ("stages", index, "distillation", "teachers", number, "stage")
                 earlier_stage(teacher.stage, recipe.stage_names[:index], source.place(key))
@@ -167,9 +164,3 @@ def _element(items: list[Any], key: str, where: str) -> int:
     if key.isdigit() and int(key) < len(items):
         return int(key)
     raise RequestError(f"{where}: there is no {key!r}", hint=nearest(key, filter(None, kinds)))
-
-
-def stage_kinds() -> list[str]:
-    """The kinds of stages that a recipe can have."""
-    union = get_args(StageSpec)[0]
-    return [get_args(stage.model_fields["kind"].annotation)[0] for stage in get_args(union)]

@@ -25,9 +25,7 @@ from hwflow.facts.stage import StageFacts
 from hwflow.facts.synthesised import SynthesisFacts
 from hwflow.facts.verified import NetlistFacts, VerificationFacts
 from hwflow.kernels import KERNELS
-from hwflow.recipe import Prune, Recipe
-from hwflow.recipe.network import network_name
-from hwflow.recipe.optimization import Optimization
+from hwflow.recipe import Recipe, StageSettings
 from hwflow.report.intervals import seeds
 from hwflow.report.schema import (
     Bitstream,
@@ -127,7 +125,7 @@ def _network(recipe: Recipe) -> str:
     if recipe.model is not None:
         return PurePosixPath(recipe.model.qonnx).name
     assert recipe.network is not None
-    return network_name(recipe.network)
+    return recipe.network.called
 
 
 def _inputs(recipe: Recipe) -> str:
@@ -164,13 +162,12 @@ def _stages(recipe: Recipe, board: Board, records: Mapping[str, StepRecord]) -> 
     return stages
 
 
-def _kept(settings: Optimization, metrics: Mapping[str, float]) -> Kept | None:
-    if not isinstance(settings, Prune) or settings.budget is None:
+def _kept(settings: StageSettings, metrics: Mapping[str, float]) -> Kept | None:
+    if settings.hardware_budget is None:
         return None
-    share = metrics.get(f"{settings.budget.of}_kept")
-    if share is None:
-        return None
-    return Kept(of=settings.budget.of, share=share, budget=settings.budget.keep)
+    of, budget = settings.hardware_budget
+    share = metrics.get(f"{of}_kept")
+    return None if share is None else Kept(of=of, share=share, budget=budget)
 
 
 def _stage_estimate(shapes: Sequence[LayerShape], target: Target) -> StageEstimate:

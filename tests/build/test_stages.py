@@ -13,6 +13,7 @@ from hwflow.build.plan import plan
 from hwflow.build.request import Request, prepare
 from hwflow.build.session import run_build
 from hwflow.compress import STAGES, StageContext
+from hwflow.compress.train import TrainStage
 from hwflow.costs import Target, recipe_target
 from hwflow.costs.hardware import UNHURRIED
 from hwflow.errors import HwflowError, RequestError
@@ -110,21 +111,18 @@ def test_a_repetition_is_another_training_of_another_network_on_the_same_splits(
 def test_a_stage_is_given_what_went_before_and_what_is_asked_for(tmp_path, monkeypatch):
     given = {}
 
-    class Spy:
-        def __getattr__(self, name):
-            return getattr(stage, name)
-
-        def run(self, model, settings, context):
+    def spied_run(self, model, settings, context):
+        if settings.kind == "distill":
             given[context.folder.parent.name] = context
             assert context.scratch.is_dir()
             earlier = context.earlier["01-train"]()
             assert earlier is not model
             assert not earlier.training
             assert torch.equal(earlier[1].weight, model[1].weight)
-            return stage.run(model, settings, context)
+        return own_run(self, model, settings, context)
 
-    stage = STAGES["distill"]
-    monkeypatch.setitem(STAGES, "distill", Spy())
+    own_run = TrainStage.run
+    monkeypatch.setattr(TrainStage, "run", spied_run)
     run(build(tmp_path, seeds=2))
     assert set(given) == {"run", "2"}
     for context in given.values():
@@ -189,7 +187,7 @@ def test_a_stage_that_runs_out_of_memory_outside_of_training_says_so(tmp_path, m
     def costly(model, settings, context):
         return torch.empty(2**46)
 
-    monkeypatch.setattr(type(STAGES["train"]), "run", lambda self, *args: costly(*args))
+    monkeypatch.setattr(TrainStage, "run", lambda self, *args: costly(*args))
     with pytest.raises(HwflowError, match="memory does not suffice for batches of 100"):
         run(build(tmp_path))
 

@@ -4,11 +4,14 @@ import pytest
 import torch
 from torch import fx, nn
 
+from hwflow.config.union import names
 from hwflow.errors import RequestError
 from hwflow.networks import Rescale, TensorNorm
-from hwflow.recipe.network import network_names
+from hwflow.recipe import NETWORKS
 from tests.networks.test_networks import build
 
+NAMED = [schema for schema in NETWORKS if "name" in schema.model_fields]
+NAMES = [name for schema in NAMED for name in names(schema, "name")]
 CIFAR, MNIST, DIGITS, RADIO = (3, 32, 32), (1, 28, 28), (1, 8, 8), (2, 1024)
 
 
@@ -55,7 +58,7 @@ class Tracer(fx.Tracer):
         return isinstance(module, Rescale | TensorNorm) or super().is_leaf_module(module, name)
 
 
-@pytest.mark.parametrize("name", network_names())
+@pytest.mark.parametrize("name", NAMES)
 def test_every_network_is_a_graph_of_modules_and_sums(name):
     shape = RADIO if name == "vgg10_1d" else MNIST
     if name in {"cnv", "wide_resnet28_10", "resnext29_8x64d"}:

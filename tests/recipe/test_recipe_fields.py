@@ -9,9 +9,10 @@ import pytest
 from pydantic import BaseModel, Field
 
 import hwflow
+from hwflow.config.union import OneOf
 from hwflow.recipe import Digits, FcPreset, Prune, Recipe, Section, Stall, Teacher, Verify
 from hwflow.recipe.distillation import Hint
-from hwflow.recipe.quantize import LayerPolicy, PostTraining
+from hwflow.recipe.stages.quantize import LayerPolicy, PostTraining
 
 SOURCES = Path(hwflow.__file__).parent
 RECIPE = SOURCES / "recipe"
@@ -25,6 +26,9 @@ def models(annotation: Any) -> Iterator[type[BaseModel]]:
             yield from models(field.annotation)
     for part in get_args(annotation):
         yield from models(part)
+    if isinstance(annotation, OneOf):
+        for member in annotation.members:
+            yield from models(member)
 
 
 def is_discriminator(name: str, annotation: Any) -> bool:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from hwflow import networks
 from hwflow.build.request import Request
-from hwflow.compress import STAGES, load_checkpoint
+from hwflow.compress import load_checkpoint, stage_of
 from hwflow.data import Dataset
 
 
@@ -37,6 +36,5 @@ def trained(request: Request, data: Dataset, stages: int, repetition: int = 0) -
     recipe, folder = request.recipe, request.run_dir / Path(repetition_folder(repetition))
     model = untrained(request, data, repetition)
     for name, settings in list(zip(recipe.stage_names, recipe.stages, strict=True))[:stages]:
-        stage: Any = STAGES[settings.kind]
-        model = load_checkpoint(folder / name, stage, model, settings).model
+        model = load_checkpoint(folder / name, stage_of(settings), model, settings).model
     return model

@@ -12,6 +12,7 @@ from hwflow.build.materials.samples import dataset
 from hwflow.build.request import Request
 from hwflow.engine.artifacts import write_whole
 from hwflow.engine.pipeline import Context, Step
+from hwflow.networks import following
 
 
 def step(request: Request) -> Step:
@@ -36,8 +37,9 @@ def run(request: Request, folder: Path, context: Context) -> None:
         found = check_model_file(recipe, board, request.base)
     else:
         data = dataset(request)
-        model = untrained(request, data)
-        scratch = context.scratch("export")
-        found = check_recipe(recipe, board, data, model, request.base, scratch)
+        with following(context.follow):
+            model = untrained(request, data)
+            scratch = context.scratch("export")
+            found = check_recipe(recipe, board, data, model, request.base, scratch)
     check_fits(found, board)
     write_whole(folder / "check.json", found.model_dump_json(indent=1).encode())

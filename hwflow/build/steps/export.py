@@ -14,7 +14,8 @@ from hwflow.compress.quantize import why_not_lowered
 from hwflow.engine.pipeline import Context, Step
 from hwflow.exchange import check_agreement, export
 from hwflow.facts.exported import ExportFacts
-from hwflow.recipe import Quantize
+from hwflow.networks import following
+from hwflow.recipe import StageSettings
 
 # Samples on which the trained network and its exports are compared.
 AGREEMENT_SAMPLES = 256
@@ -26,7 +27,7 @@ def step(request: Request) -> Step:
         "export",
         "export",
         partial(run, request),
-        settings=[origin_causes(request), _quantization(request).target],
+        settings=[origin_causes(request), _quantization(request).why_export_ends],
         after=tuple(request.recipe.stage_names),
         base=request.base,
     )
@@ -35,7 +36,8 @@ def step(request: Request) -> Step:
 def run(request: Request, folder: Path, context: Context) -> ExportFacts:
     """Write QONNX and QCDQ, and hold them against the trained network."""
     data = dataset(request)
-    model = trained(request, data, len(request.recipe.stages))
+    with following(context.follow):
+        model = trained(request, data, len(request.recipe.stages))
     exported = export(model, data.shape, folder)
     inputs = data.floats(data.validation)[:AGREEMENT_SAMPLES]
     return ExportFacts(
@@ -46,6 +48,6 @@ def run(request: Request, folder: Path, context: Context) -> ExportFacts:
     )
 
 
-def _quantization(request: Request) -> Quantize:
+def _quantization(request: Request) -> StageSettings:
     """The stage that makes the network one that can be exported."""
-    return next(stage for stage in request.recipe.stages if isinstance(stage, Quantize))
+    return next(stage for stage in request.recipe.stages if stage.quantizes)

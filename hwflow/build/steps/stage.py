@@ -6,19 +6,19 @@ import json
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from hwflow.build.causes import stage_causes
 from hwflow.build.materials.network import repetition_folder, trained
 from hwflow.build.materials.samples import dataset
 from hwflow.build.request import Request
-from hwflow.compress import STAGES, StageContext, save_checkpoint
+from hwflow.compress import StageContext, save_checkpoint, stage_of
 from hwflow.compress.distillation import told_teachers
 from hwflow.compress.safety import memory_errors
 from hwflow.costs import layer_shapes, network_costs, recipe_target
 from hwflow.engine.artifacts import write_whole
 from hwflow.engine.pipeline import Context, Step
 from hwflow.facts.stage import StageFacts, Teacher
+from hwflow.networks import following
 
 
 def steps(request: Request, repetition: int) -> list[Step]:
@@ -53,9 +53,8 @@ def run(
     recipe, data = request.recipe, dataset(request)
     settings = recipe.stages[index]
     after = partial(trained, request, data, repetition=repetition)
-    stage: Any = STAGES[settings.kind]
-    with memory_errors(settings.batch_size):
-        outcome = stage.run(
+    with following(context.follow), memory_errors(settings.samples_a_step):
+        outcome = stage_of(settings).run(
             after(index),
             settings,
             StageContext(

@@ -2,4 +2,6 @@
 
 from hwflow.compress.decompose.stage import DecomposeStage
 
-__all__ = ["DecomposeStage"]
+__all__ = ["STAGE", "DecomposeStage"]
+
+STAGE = DecomposeStage()

@@ -13,8 +13,8 @@ from hwflow.compress.decompose.kernel import Dimensions
 from hwflow.compress.decompose.methods import Method, Ranks, methods_for
 from hwflow.compress.patterns import matched
 from hwflow.errors import RequestError
-from hwflow.recipe.decompose import Decompose, Factorization, GivenRanks
 from hwflow.recipe.pattern import matches
+from hwflow.recipe.stages.decompose import Decompose, Factorization, GivenRanks
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d
 

@@ -18,7 +18,7 @@ from hwflow.compress.decompose.cp import cp_keeps
 from hwflow.compress.decompose.kernel import Kernel
 from hwflow.compress.decompose.methods import Method, Ranks
 from hwflow.compress.decompose.vbmf import vbmf_rank
-from hwflow.recipe.decompose import (
+from hwflow.recipe.stages.decompose import (
     EnergyRanks,
     Factorization,
     GivenRanks,

@@ -24,11 +24,13 @@ from hwflow.compress.stage import StageContext, StageOutcome, measure
 from hwflow.compress.training import train
 from hwflow.costs import Target, layer_shapes
 from hwflow.data import Split
-from hwflow.recipe.decompose import Decompose
+from hwflow.recipe.stages.decompose import Decompose
 
 
 class DecomposeStage:
     """Decomposes layers and trains on."""
+
+    schema = Decompose
 
     def check(
         self, model: nn.Module, settings: Decompose, shape: tuple[int, ...] | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -13,15 +12,13 @@ from hwflow.compress.distillation.hints import layer_terms
 from hwflow.compress.distillation.teachers import build_teacher
 from hwflow.data import Dataset
 from hwflow.errors import within
+from hwflow.recipe import StageSettings
 from hwflow.recipe.distillation import Distillation, Teacher
 from hwflow.recipe.order import earlier_stage
 
-# Stages that leave the layers of a network as they are.
-_SAME_LAYERS = ("train", "distill")
-
 
 def check_teachers(
-    stages: Sequence[tuple[str, Any]], model: nn.Module, data: Dataset, base: Path
+    stages: Sequence[tuple[str, StageSettings]], model: nn.Module, data: Dataset, base: Path
 ) -> None:
     """Find out before any training what the stages' teachers would fail of.
 
@@ -44,7 +41,7 @@ def check_teachers(
         if distillation is None:
             continue
         names = [name for name, _ in stages[:place]]
-        changed = [settings.kind not in _SAME_LAYERS for _, settings in stages[: place + 1]]
+        changed = [not settings.keeps_layers for _, settings in stages[: place + 1]]
         networks = [
             _network(teacher, f"{name}, teacher {number}", names, changed, model, data, base)
             for number, teacher in enumerate(distillation.teachers)

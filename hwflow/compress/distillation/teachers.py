@@ -27,7 +27,6 @@ from hwflow.data import Dataset
 from hwflow.engine.artifacts import write_whole
 from hwflow.errors import HwflowError, within
 from hwflow.recipe.distillation import Distillation, Teacher
-from hwflow.recipe.network import PythonNetwork
 from hwflow.recipe.order import earlier_stage
 
 FILE = "teachers.json"  # in the folder of a stage: what its teachers are and how good
@@ -132,5 +131,4 @@ def _trained(teacher: Teacher, place: int, context: StageContext) -> Taught:
 
 
 def _called(teacher: Teacher) -> str:
-    network = teacher.network
-    return network.python if isinstance(network, PythonNetwork) else getattr(network, "name", "")
+    return "" if teacher.network is None else teacher.network.called

@@ -3,4 +3,6 @@ neurons; what is structured is taken out."""
 
 from hwflow.compress.prune.stage import PruneStage, check_pruning
 
-__all__ = ["PruneStage", "check_pruning"]
+__all__ = ["STAGE", "PruneStage", "check_pruning"]
+
+STAGE = PruneStage()

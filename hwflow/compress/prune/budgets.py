@@ -12,7 +12,7 @@ from torch import nn
 from hwflow.compress.prune.groups import Group, Member
 from hwflow.costs import LayerShape, Target, fold, layer_shapes, total_estimate
 from hwflow.errors import RequestError
-from hwflow.recipe.prune import Cost
+from hwflow.recipe.stages.prune import Cost
 
 
 class CompactCosts:

@@ -19,7 +19,7 @@ from hwflow.compress.prune.masks import TileMask, UnitMask
 from hwflow.costs import layer_shapes
 from hwflow.errors import RequestError
 from hwflow.recipe import Prune
-from hwflow.recipe.prune import STRUCTURED, Policy, Selection
+from hwflow.recipe.stages.prune import STRUCTURED, Policy, Selection
 
 # Kinds of layers that regularizers weigh differently.
 KINDS = ("attention", "dense", "conv")

@@ -10,7 +10,7 @@ from torch import nn
 from hwflow.compress.prune.gates import open_chance
 from hwflow.compress.prune.plan import Subject
 from hwflow.compress.training import Batch, Objective
-from hwflow.recipe.prune import Regularizer
+from hwflow.recipe.stages.prune import Regularizer
 
 
 class RegularizedLoss(nn.Module):

@@ -15,7 +15,7 @@ from hwflow.compress.prune.plan import Plan, Subject
 from hwflow.compress.prune.removal import multiple
 from hwflow.errors import RequestError
 from hwflow.recipe import Prune
-from hwflow.recipe.prune import RANKING
+from hwflow.recipe.stages.prune import RANKING
 
 Pool = Sequence[Subject]
 # Numbers of units of a pool's subjects, of a share of all its units.

@@ -29,8 +29,8 @@ from hwflow.compress.stage import StageContext, StageOutcome, measure
 from hwflow.compress.training import train
 from hwflow.costs import Target
 from hwflow.errors import HwflowError, RequestError, within
-from hwflow.recipe import Distill, Optimization, Prune, Train
-from hwflow.recipe.prune import RANKING
+from hwflow.recipe import Prune, StageSettings
+from hwflow.recipe.stages.prune import RANKING
 
 # Validation samples on which the compact network is compared with the masked one, and by how much
 # sums in another order may differ, relative to the largest logit.
@@ -39,6 +39,8 @@ SAMPLES, TOLERANCE = 64, 1e-4
 
 class PruneStage:
     """Finds what the network can do without while it trains, takes it out, and trains the rest."""
+
+    schema = Prune
 
     def check(
         self, model: nn.Module, settings: Prune, shape: tuple[int, ...] | None = None
@@ -113,7 +115,7 @@ class PruneStage:
 
 
 def check_pruning(
-    stages: Sequence[tuple[str, Optimization]],
+    stages: Sequence[tuple[str, StageSettings]],
     model: nn.Module,
     shape: tuple[int, ...],
     target: Target,
@@ -137,7 +139,7 @@ def check_pruning(
             with within(name):
                 plan = make_plan(model, settings, shape)
                 Selector(plan, model, settings, _costs(plan, model, shape, target))
-        if not isinstance(settings, Train | Distill):
+        if not settings.keeps_layers:
             return
 
 

@@ -21,7 +21,7 @@ from hwflow.compress.quantize.values import unquantized
 from hwflow.compress.stage import StageContext
 from hwflow.data import Dataset, Split
 from hwflow.errors import RequestError
-from hwflow.recipe.quantize import PostTraining
+from hwflow.recipe.stages.quantize import PostTraining
 
 BATCH = 256
 

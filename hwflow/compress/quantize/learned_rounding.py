@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from hwflow.compress.quantize.values import plain
 from hwflow.compress.stage import StageContext
-from hwflow.recipe.quantize import PostTraining
+from hwflow.recipe.stages.quantize import PostTraining
 
 BATCH = 64
 # The regulariser (section 3.1, equation 24): its weight; the share of steps without it; and its

@@ -7,10 +7,10 @@ from torch import fx, nn
 from hwflow.compress.quantize.lint import violations
 from hwflow.compress.quantize.tracing import never_hardware, trace
 from hwflow.errors import RequestError
-from hwflow.recipe import Quantize
+from hwflow.recipe import StageSettings
 
 
-def why_not_lowered(model: nn.Module, settings: Quantize) -> str | None:
+def why_not_lowered(model: nn.Module, settings: StageSettings) -> str | None:
     """Why a quantized network ends after its export; None if it goes on to hardware.
 
     Args:
@@ -27,6 +27,4 @@ def why_not_lowered(model: nn.Module, settings: Quantize) -> str | None:
     found = violations(traced)
     if found:
         return f"FINN does not take this network: {found[0].where}"
-    if settings.target == "export":
-        return "the recipe's quantize stage has target: export"
-    return None
+    return settings.why_export_ends

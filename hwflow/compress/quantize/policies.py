@@ -6,7 +6,7 @@ from hwflow.config.yaml_source import nearest
 from hwflow.errors import RequestError
 from hwflow.recipe import Quantize
 from hwflow.recipe.pattern import matches
-from hwflow.recipe.quantize import LayerPolicy
+from hwflow.recipe.stages.quantize import LayerPolicy
 
 _OF_ACTIVATIONS = frozenset({"activation_bits", "scale"})
 _OF_WEIGHTS = frozenset({"weight_bits", "weight_scaling", "scale", "accumulator_bits"})

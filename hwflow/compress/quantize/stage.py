@@ -22,7 +22,7 @@ from hwflow.compress.training import Objective, train
 from hwflow.costs import Target
 from hwflow.errors import RequestError
 from hwflow.recipe import Quantize
-from hwflow.recipe.quantize import PERCENTILE, PostTraining
+from hwflow.recipe.stages.quantize import PERCENTILE, PostTraining
 
 # Quantizers of a network that are not known before it is looked at.
 _ANY_INPUT = {"bits": 8, "signed": True, "limit": 1.0}
@@ -45,6 +45,8 @@ LISTED = 5
 
 class QuantizeStage:
     """Swaps in quantized layers, calibrates and trains on."""
+
+    schema = Quantize
 
     def check(
         self, model: nn.Module, settings: Quantize, shape: tuple[int, ...] | None = None

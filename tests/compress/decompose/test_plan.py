@@ -16,7 +16,7 @@ from hwflow.compress.decompose.plan import Decomposition, in_parallel, plan_laye
 from hwflow.compress.decompose.replace import factor_layers, fill
 from hwflow.costs import Target, layer_shapes
 from hwflow.errors import HwflowError
-from hwflow.recipe.decompose import Factorization
+from hwflow.recipe.stages.decompose import Factorization
 
 UNHURRIED = Target()
 METHODS = ["tucker2", "tucker_in", "tucker_out", "cp"]

@@ -16,7 +16,7 @@ from hwflow.compress.training import train
 from hwflow.data import load
 from hwflow.recipe import Digits, Prune
 from hwflow.recipe.optimization import Optimization
-from hwflow.recipe.prune import Regularizer
+from hwflow.recipe.stages.prune import Regularizer
 
 
 @pytest.mark.parametrize(("steps", "warm_up", "cool_down"), [(100, 0.1, 0.3), (37, 0, 0.5)])

@@ -24,7 +24,7 @@ from hwflow.compress.quantize.learned_rounding import learn_rounding
 from hwflow.compress.stage import accuracy
 from hwflow.data import load
 from hwflow.recipe import Digits, Mlp, Quantize, Train
-from hwflow.recipe.quantize import PostTraining
+from hwflow.recipe.stages.quantize import PostTraining
 from tests.compress.quantize.networks import SHAPE, TAKEN, Residual, head, unit
 
 INPUT = {"bits": 5, "signed": False, "limit": 1.0, "shape": SHAPE}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from hwflow.recipe.pattern import MATCHING, Pattern
 from hwflow.recipe.section import Section
+from hwflow.recipe.stage import Objection, StageSettings
 from hwflow.recipe.training import Training
 
 
@@ -160,3 +162,19 @@ class Decompose(Training, Factorization):
     learning_rate: float = Field(
         1e-4, gt=0, description="Initial learning rate; cp does not stand a large one."
     )
+
+    reads_target: ClassVar[bool] = True
+
+    def own_objection(self, earlier: Sequence[StageSettings]) -> Objection | None:
+        """Layers are decomposed once, and while they are dense."""
+        if any(isinstance(stage, Decompose) for stage in earlier):
+            return Objection("decompose: factors of factors are no smaller", "keep one of the two")
+        if any(stage.scatters for stage in earlier):
+            return Objection(
+                "pruning of scattered weights loses their zeros: a product of factors has none",
+                "prune channels, heads or neurons, or leave decompose out",
+            )
+        return None
+
+
+SCHEMA = Decompose

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -16,7 +16,7 @@ Cost = Literal["density", "macs", "cycles", "lut", "bram18"]
 
 # Methods that keep the best units of a budget; others keep what their threshold or gates say.
 RANKING = frozenset({"topk", "magnitude"})
-# Granularities whose units can be taken out of the network.
+# Granularities whose units can be taken out of the network; others leave zeros in weights.
 STRUCTURED = frozenset({"channel", "head", "neuron"})
 
 
@@ -160,6 +160,27 @@ class Prune(Training):
         None, gt=0, description="Learning rate of these; default: the stage's."
     )
 
+    reads_target: ClassVar[bool] = True
+    instead_of_scattered: ClassVar[str] = (
+        ", and prune all in one stage, with policies, or what is scattered last"
+    )
+
+    @property
+    def trains(self) -> bool:
+        """Whether there is any epoch, of pruning or of filling."""
+        return self.epochs + self.fill_epochs > 0
+
+    @property
+    def scatters(self) -> bool:
+        """Whether units are zeroed, not taken out, in any layer."""
+        asked = (self.granularity, *(policy.granularity for policy in self.policies))
+        return any(units not in STRUCTURED for units in asked if units is not None)
+
+    @property
+    def hardware_budget(self) -> tuple[str, float] | None:
+        """What the stage's budget is of, and the share that may stay."""
+        return None if self.budget is None else (self.budget.of, self.budget.keep)
+
     def selection(self, policy: Policy | None) -> Selection:
         """The settings of the layers of a policy; None: of layers that none matches."""
         names = Selection.model_fields
@@ -215,3 +236,6 @@ class Prune(Training):
         if self.epochs == 0 and method != "magnitude":
             return f"with epochs of 0, the scores of method {method} never learn; use magnitude"
         return None
+
+
+SCHEMA = Prune

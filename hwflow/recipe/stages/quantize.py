@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from hwflow.recipe.pattern import MATCHING, Pattern
 from hwflow.recipe.section import Section
+from hwflow.recipe.stage import Objection, StageSettings
 from hwflow.recipe.training import Training
 
 Bits = Annotated[int, Field(ge=1, le=8)]
@@ -153,6 +155,9 @@ class Quantize(Training):
         (), description="Mixed precision: other options for some layers."
     )
 
+    quantizes: ClassVar[bool] = True
+    instead_of_scattered: ClassVar[str] = ", and quantize with epochs: 0"
+
     @model_validator(mode="after")
     def _possible(self) -> Quantize:
         for problem in (*self._of_format(), *self._of_weights()):
@@ -221,3 +226,25 @@ class Quantize(Training):
     def negative_bits(self) -> int:
         """Bits of activations that can be negative."""
         return self.activation_bits if self.signed_bits is None else self.signed_bits
+
+    @property
+    def bits(self) -> tuple[int, int]:
+        """Bits of most weights and activations."""
+        return 2 if self.weight_bits == "ternary" else self.weight_bits, self.activation_bits
+
+    @property
+    def why_export_ends(self) -> str | None:
+        """Target `export`."""
+        if self.target == "hardware":
+            return None
+        return "the recipe's quantize stage has target: export"
+
+    def own_objection(self, earlier: Sequence[StageSettings]) -> Objection | None:
+        """A network is quantized once."""
+        quantizing = next((stage.kind for stage in earlier if stage.quantizes), None)
+        if quantizing is None:
+            return None
+        return Objection(f"{quantizing}: a network is quantized once", "keep one of the two")
+
+
+SCHEMA = Quantize
