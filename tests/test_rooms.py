@@ -15,7 +15,7 @@ PACKAGE = Path(hwflow.__file__).parent
 ORDER = [
     {"errors"},
     {"registry", "config"},
-    {"processes", "graphs"},
+    {"processes", "graphs", "families"},
     {"engine"},
     {"board", "recipe"},
     {"costs"},

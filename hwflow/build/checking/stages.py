@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hwflow.board import Board
 from hwflow.errors import within
 from hwflow.recipe import Decompose, Prune, Quantize, Recipe
-from hwflow.recipe.prune import RANKING
+from hwflow.recipe.stages.prune import RANKING
 
 if TYPE_CHECKING:
     from torch import nn
