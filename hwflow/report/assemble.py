@@ -191,6 +191,7 @@ def _hardware(
         layers=[
             Layer(
                 name=node.name,
+                path=node.path,
                 op=node.op,
                 kernel=OWN_KERNELS.get(node.op, "FINN+ rtllib"),
                 pe=node.pe,

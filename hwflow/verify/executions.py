@@ -13,6 +13,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.data import Dataset, Split
 from hwflow.dataflow.finn_setup import prepare_finn
+from hwflow.dataflow.layer_names import both_names
 from hwflow.emulate import Emulator
 from hwflow.host import Software
 from hwflow.host.software import Outcome
@@ -159,7 +160,7 @@ def _layers(
     emulator: the layer and both, in order of computation."""
     tensors = [tensor for tensor in quantizers.values() if tensor != emulator.input]
     got = emulator.run_layers(codes, [*tensors, emulator.output]) | {emulator.input: codes}
-    names = {tensor: node.name for node in model.graph.node for tensor in node.output}
+    names = {tensor: both_names(node) for node in model.graph.node for tensor in node.output}
     pairs = [
         (
             names.get(tensor, tensor),
@@ -232,6 +233,7 @@ def verify_rtl(
     emulator = Emulator(model)
     streams = [s for s in simulator.design.streams if s.producer != "s_axis"]
     capture = [stream.name for stream in streams]
+    names = {node.name: both_names(node) for node in model.graph.node}
     size = max(LEAST_FRAMES, KEPT // sum(s.beats * s.elements for s in streams))
     executions = []
     for number, stall in enumerate(stalls):
@@ -241,7 +243,7 @@ def verify_rtl(
             layers = emulator.run_streams(part)
             result = simulator.run(part, stall=stall, seed=seed + number, capture=capture)
             pairs = [
-                (s.producer, layers[s.tensor], result.captured[s.name][: len(part)])
+                (names[s.producer], layers[s.tensor], result.captured[s.name][: len(part)])
                 for s in streams
             ]
             mismatches += _mismatches(pairs)

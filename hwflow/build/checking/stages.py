@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 ALL_KEPT = "all units are kept: thresholds decide in training"
 PRUNED = "as many units are pruned as its budget says, evenly over the layers"
-NOTHING_ALL_KEPT = "all units are kept: thresholds decide in training"
-PRUNED = "nothing is pruned"
 NOTHING_PRUNED = "nothing is pruned"
 DECOMPOSED = "every layer that can be is decomposed, by ranks that are given or else the least"
 
