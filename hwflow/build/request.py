@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwflow.board import Board
-from hwflow.build.hardware_steps import check_top_k, hardware_steps
+from hwflow.build.hardware_steps import hardware_steps
 from hwflow.build.stage_steps import (
     content_hash,
     data_settings,
@@ -20,7 +21,6 @@ from hwflow.build.stage_steps import (
 from hwflow.config.yaml_source import load_yaml
 from hwflow.engine.pipeline import ENDS, Context, Event, Pipeline, Step
 from hwflow.engine.records import StepRecord
-from hwflow.errors import within
 from hwflow.recipe import ImportedModel, Quantize, Recipe
 from hwflow.recipe.loading import LoadedRecipe
 
@@ -146,30 +146,12 @@ class Build:
             HwflowError: a stage can't take the network, a teacher can't be had, the folding can't
                 be had, or there is no compiler for the simulation.
         """
-        import torch
+        from hwflow.build.checking import check_fits, check_recipe
 
-        from hwflow.compress import STAGES
-        from hwflow.compress.distillation import check_teachers
-        from hwflow.compress.prune import check_pruning
-        from hwflow.costs import recipe_target
-        from hwflow.networks.libraries import Sequence
-
-        recipe = self.recipe
-        if isinstance(model, Sequence):
-            for split in (data.train, data.validation, data.test):
-                model.check_samples(torch.from_numpy(data.floats(split)))
-        named = list(zip(recipe.stage_names, recipe.stages, strict=True))
-        expected = model
-        for name, settings in named:
-            stage: Any = STAGES[settings.kind]
-            with within(name):
-                stage.check(expected, settings, data.shape)
-            expected = stage.expected(expected, settings)
-        check_teachers(named, model, data, self.loaded.base)
-        check_pruning(named, model, data.shape, recipe_target(recipe, self.board))
-        if any(isinstance(stage, Quantize) for stage in self.recipe.stages):
-            self._check_hardware()
-            check_top_k(recipe.hardware, data.classes)
+        with tempfile.TemporaryDirectory(prefix="hwflow-check-") as folder:
+            base = self.loaded.base
+            found = check_recipe(self.recipe, self.board, data, model, base, Path(folder))
+        check_fits(found, self.board)
 
     def _check_hardware(self) -> None:
         from hwflow.costs import target_cycles
@@ -222,18 +204,17 @@ class Build:
         return import_into(folder, path, model, recipe.data, recipe.seed, base, context.note)
 
     def _export(self, folder: Path, context: Context) -> dict[str, Any]:
-        from hwflow.compress.quantize import why_not_lowered
+        from hwflow.build.checking import FOR_EXPORT
         from hwflow.exchange import check_agreement, export
 
         data = self.data()
         model = self.network(data, len(self.recipe.stages))
         exported = export(model, data.shape, folder)
         inputs = data.floats(data.validation)[:AGREEMENT_SAMPLES]
-        why = why_not_lowered(model, self._quantization())
         agreement = check_agreement(model, exported, inputs)
         facts = {
             **asdict(agreement),
             "qonnx_skipped": exported.qonnx_skipped,
             "qcdq_skipped": exported.qcdq_skipped,
         }
-        return facts if why is None else {**facts, ENDS: why}
+        return {**facts, ENDS: FOR_EXPORT} if self._quantization().target == "export" else facts

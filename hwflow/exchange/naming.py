@@ -17,16 +17,14 @@ from typing import Any
 import onnx
 from torch import fx, nn
 
-from hwflow.compress.quantize.tracing import place, trace
+from hwflow.compress.quantize.tracing import is_size, place, source, trace
 from hwflow.errors import RequestError
-from hwflow.exchange.activations import PRODUCTS
+from hwflow.exchange.activations import PRODUCTS, QUANTIZING
 
 _CALL = "call"
 _SCOPE = re.compile(rf"/{_CALL}(\d+)/")
 # Key of a node's metadata while a file is cleaned up.
 _KEY = "hwflow.call"
-# Calls that give no tensor.
-_NO_TENSOR = (getattr, operator.getitem, "size")
 
 
 class _Call(nn.Module):
@@ -64,7 +62,7 @@ def with_numbered_calls(model: nn.Module) -> tuple[nn.Module, list[str]]:
             return model, []
     names: list[str] = []
     for node in model.graph.nodes:
-        if not node.op.startswith("call_") or node.target in _NO_TENSOR:
+        if not node.op.startswith("call_") or _is_of_sizes(node):
             continue
         name = f"{_CALL}{len(names)}"
         names.append(call_name(node))
@@ -76,6 +74,11 @@ def with_numbered_calls(model: nn.Module) -> tuple[nn.Module, list[str]]:
         node.op, node.target = "call_module", name
     model.recompile()
     return model, names
+
+
+def _is_of_sizes(node: fx.Node) -> bool:
+    """Whether a call gives sizes, which exporters compute by themselves."""
+    return is_size(node) or (node.target is operator.getitem and is_size(source(node)))
 
 
 def call_name(node: fx.Node) -> str:
@@ -101,9 +104,9 @@ def note_calls(model: onnx.ModelProto) -> None:
 def name_nodes(model: onnx.ModelProto, names: list[str]) -> None:
     """Name nodes by the calls that they come from.
 
-    Of several nodes of a call, the product, or else the first that depends on the input, has the
-    call's name; others have that and their operation's, as in `fc.quant`. Names that are taken get
-    a number.
+    Of several nodes of a call that depend on the input, the product, or else the first that does
+    not only quantize, or else the first, has the call's name; others have that and their
+    operation's, as in `fc.quant`. Names that are taken get a number.
 
     Args:
         model: changed in place.
@@ -121,7 +124,8 @@ def name_nodes(model: onnx.ModelProto, names: list[str]) -> None:
         nodes, name = calls[number], names[number]
         active = [node for node in nodes if node.output[0] not in constant]
         products = [node for node in active if node.op_type in PRODUCTS]
-        main = next(iter(products or active), None)
+        computing = [node for node in active if node.op_type not in QUANTIZING]
+        main = next(iter(products or computing or active), None)
         for node in sorted(nodes, key=lambda node: node is not main):
             own = name if node is main else f"{name}.{node.op_type.lower()}"
             taken[own] += 1
