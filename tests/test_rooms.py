@@ -14,8 +14,9 @@ PACKAGE = Path(hwflow.__file__).parent
 # From the first to the last; what stands in one line may not import each other.
 ORDER = [
     {"errors"},
-    {"registry", "config"},
-    {"processes", "graphs", "families"},
+    {"registry"},
+    {"config", "processes", "graphs"},
+    {"families"},
     {"engine"},
     {"board", "recipe"},
     {"costs"},

@@ -35,6 +35,7 @@ from hwflow.board import Board
 from hwflow.config.yaml_source import nearest
 from hwflow.costs.hardware import Folding, mvu_dsps, mvu_luts
 from hwflow.costs.products import takes_dsps
+from hwflow.dataflow.layer_names import user_name
 from hwflow.dataflow.specialise import base_op
 from hwflow.errors import RequestError
 from hwflow.recipe.hardware import MvauChoice
@@ -66,8 +67,8 @@ def choose_mvau(
     Args:
         model: folded hardware graph; its nodes are changed.
         wanted: for all layers (on DSP blocks those whose numbers they multiply), or by patterns
-            (regular expressions) of their names, of which the last that matches a layer holds;
-            layers that none matches are `auto`.
+            (regular expressions) of their names, of RTL or in the user's network, of which the last
+            that matches a layer holds; layers that none matches are `auto`.
         board: whose LUTs and DSP blocks count.
 
     Returns:
@@ -79,7 +80,8 @@ def choose_mvau(
     """
     nodes = [node for node in model.graph.node if base_op(node) in {"MVAU", "VVAU"}]
     layers = [Layer(node.name, _units(model, node, board.part)) for node in nodes]
-    asked = _asked(wanted, [layer.name for layer in layers])
+    users = {node.name: user_name(node) for node in nodes}
+    asked = _asked(wanted, users)
     fixed: dict[str, Unit] = {}
     for layer in layers:
         unit = asked[layer.name]
@@ -87,8 +89,8 @@ def choose_mvau(
             unit = "lut"
         if unit == "dsp" and "dsp" not in layer.units:
             raise RequestError(
-                f"hardware.mvau: {layer.name} can't be on DSP blocks: its weights or inputs are"
-                " binary, or its products narrower than any that synthesis gives to one",
+                f"hardware.mvau: {users[layer.name]} can't be on DSP blocks: its weights or inputs"
+                " are binary, or its products narrower than any that synthesis gives to one",
                 hint="ask for auto or lut",
             )
         if unit != "auto":
@@ -165,14 +167,18 @@ def _fraction(taken: int, available: int) -> float:
 
 
 def _asked(
-    wanted: MvauChoice | Mapping[str, MvauChoice], names: Sequence[str]
+    wanted: MvauChoice | Mapping[str, MvauChoice], names: Mapping[str, str]
 ) -> dict[str, MvauChoice]:
     if isinstance(wanted, str):
         return dict.fromkeys(names, wanted)
     asked: dict[str, MvauChoice] = dict.fromkeys(names, "auto")
     for pattern, choice in wanted.items():
         try:
-            matched = [name for name in names if re.fullmatch(pattern, name)]
+            matched = [
+                name
+                for name, user in names.items()
+                if any(re.fullmatch(pattern, n) for n in (name, user))
+            ]
         except re.error as error:
             raise RequestError(
                 f"hardware.mvau: {pattern!r} is no regular expression: {error}",
@@ -181,7 +187,7 @@ def _asked(
         if not matched:
             raise RequestError(
                 f"hardware.mvau: the pattern {pattern!r} matches no layer that multiplies",
-                hint=nearest(pattern, names),
+                hint=nearest(pattern, dict.fromkeys([*names, *names.values()])),
             )
         asked |= dict.fromkeys(matched, choice)
     return asked

@@ -18,6 +18,7 @@ from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.costs import Folding, divisors
 from hwflow.dataflow.cycles import node_cycles
+from hwflow.dataflow.layer_names import both_names
 from hwflow.dataflow.specialise import base_op
 from hwflow.errors import HwflowError
 
@@ -74,12 +75,12 @@ def _least(layer: Any, attribute: str, choices: Iterable[int], cycles: int) -> i
         layer.set_nodeattr(attribute, choice)
         if layer.get_exp_cycles() <= cycles:
             return choice
-    raise _too_slow(layer.onnx_node.name, cycles)
+    raise _too_slow(layer.onnx_node, cycles)
 
 
-def _too_slow(name: str, cycles: int) -> HwflowError:
+def _too_slow(node: onnx.NodeProto, cycles: int) -> HwflowError:
     return HwflowError(
-        f"{name} can't reach {cycles} cycles a frame", hint="lower hardware.target_fps"
+        f"{both_names(node)} can't reach {cycles} cycles a frame", hint="lower hardware.target_fps"
     )
 
 
@@ -128,7 +129,7 @@ def _fold_product(model: ModelWrapper, node: onnx.NodeProto, cycles: int) -> Non
         simd = _fast_simd(windows, choice.simd, cycles)
     else:
         if not _is_fast(windows, channels, cycles, parallel=True):
-            raise _too_slow(windows.onnx_node.name, cycles)
+            raise _too_slow(windows.onnx_node, cycles)
         choice, simd = _choose(layer, cycles, lambda simd: True), channels
     _set(layer, PE=choice.pe, SIMD=choice.simd)
     _fold_padding(_before(model, windows.onnx_node, "FMPadding"), simd, cycles)
@@ -148,7 +149,7 @@ def _choose(layer: Any, cycles: int, suits: Callable[[int], bool]) -> Folding:
         if (mh // pe) * (mw // simd) * vectors <= cycles
     ]
     if not choices:
-        raise _too_slow(layer.onnx_node.name, cycles)
+        raise _too_slow(layer.onnx_node, cycles)
     return min(choices, key=lambda choice: choice[0])[1]
 
 
@@ -185,11 +186,11 @@ def _fold_depthwise(model: ModelWrapper, node: onnx.NodeProto, cycles: int) -> N
     _fold_kernel(layer, 1)
     if not _fold_channels(layer, windows, cycles, parallel=False):
         if base_op(node) != "VVAU" or windows is None:
-            raise _too_slow(node.name, cycles)
+            raise _too_slow(node, cycles)
         # All taps at a time: windows in part would come in another order.
         _fold_kernel(layer, math.prod(layer.get_nodeattr("Kernel")))
         if not _fold_channels(layer, windows, cycles, parallel=True):
-            raise _too_slow(node.name, cycles)
+            raise _too_slow(node, cycles)
     source = node if windows is None else windows.onnx_node
     _fold_padding(_before(model, source, "FMPadding"), layer.get_nodeattr("PE"), cycles)
 

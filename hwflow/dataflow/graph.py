@@ -18,6 +18,7 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
+from hwflow.dataflow.layer_names import set_layer
 from hwflow.errors import HwflowError
 from hwflow.kernels.integer_types import integer_type
 
@@ -82,22 +83,22 @@ class HardwareGraph:
             op: FINN's layer.
             inputs: tensors and parameters.
             shape, datatype: of what it makes.
-            name: of the operation in the network that it computes, for messages.
+            name: of the operation in the network that it computes.
             output: name of what it makes; default: after the layer.
             attributes: of FINN's layer.
         """
         output = output or f"{op.lower()}{len(self.nodes)}"
-        self.nodes.append(
-            helper.make_node(
-                op,
-                list(inputs),
-                [output],
-                name=f"{name}_{len(self.nodes)}",
-                domain=DOMAIN,
-                backend="fpgadataflow",
-                **attributes,
-            )
+        node = helper.make_node(
+            op,
+            list(inputs),
+            [output],
+            name=f"{name}_{len(self.nodes)}",
+            domain=DOMAIN,
+            backend="fpgadataflow",
+            **attributes,
         )
+        set_layer(node, name)
+        self.nodes.append(node)
         self.shapes[output], self.types[output] = shape, datatype
         return output
 

@@ -10,6 +10,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 
+from hwflow.dataflow.layer_names import layer_name, set_layer
 from hwflow.errors import HwflowError
 
 RTL = "finn.custom_op.fpgadataflow.rtl"
@@ -102,11 +103,15 @@ class NameLayers(Transformation):
     `concat`, `upsample`; what belongs to a layer has its name and a suffix: `conv0_padding` and
     `conv0_windows` before it, `conv0_thresholds` and `conv0_copies` behind. A further one of a
     kind has a number, as `conv0_thresholds2`. `layer_of` finds the layer of a name.
+
+    In the user's network a layer is called as the operation that its heart computes, and the rest
+    as that with the same suffix.
     """
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Name every node, from input to output."""
         layers = _layers(model)
+        users = _user_layers(model, layers)
         owners = {model.graph.input[0].name: "input"}  # The layer that a tensor comes out of.
         names: Counter[str] = Counter()
         for node in model.graph.node:
@@ -115,6 +120,7 @@ class NameLayers(Transformation):
             name = f"{owner}_{suffix}" if suffix else owner
             names[name] += 1
             node.name = name if names[name] == 1 else f"{name}{names[name]}"
+            set_layer(node, users.get(owner, owner), node.name.removeprefix(owner))
             owners.update(dict.fromkeys(node.output, owner))
         return model, False
 
@@ -153,6 +159,19 @@ def _layers(model: ModelWrapper) -> dict[str, str]:
             layers[before.output[0]] = layer
             before = model.find_producer(before.input[0])
     return layers
+
+
+def _user_layers(model: ModelWrapper, layers: dict[str, str]) -> dict[str, str]:
+    """The name in the user's network of each layer; names that are taken get a number."""
+    users: dict[str, str] = {}
+    taken: Counter[str] = Counter({"input": 1, "label": 1})
+    for node in model.graph.node:
+        layer, name = layers.get(node.output[0]), layer_name(node)
+        if _kind(node) in (None, "label") or layer is None or name is None:
+            continue
+        taken[name] += 1
+        users[layer] = name if taken[name] == 1 else f"{name}_{taken[name]}"
+    return users
 
 
 def _kind(node: onnx.NodeProto) -> str | None:

@@ -9,6 +9,7 @@ from onnx import NodeProto, TensorProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
+from hwflow.dataflow.layer_names import both_names, layer_name, set_layer, user_name
 from hwflow.dataflow.specialise import RTL
 from hwflow.errors import HwflowError
 
@@ -41,8 +42,8 @@ def insert_converters(model: ModelWrapper) -> ModelWrapper:
             continue
         if _has_channel_order(producer):
             raise HwflowError(
-                f"{producer.name} puts out {source.get_folded_output_shape(out)[-1]} numbers at a"
-                f" time, {consumer.name} takes {sink.get_folded_input_shape(into)[-1]}",
+                f"{both_names(producer)} puts out {source.get_folded_output_shape(out)[-1]} numbers"
+                f" at a time, {both_names(consumer)} takes {sink.get_folded_input_shape(into)[-1]}",
                 hint="a depthwise layer must have the PE that its windows have as SIMD",
             )
         _splice(
@@ -143,6 +144,10 @@ def _splice(
         **attributes,
     )
     model.graph.value_info.append(helper.make_tensor_value_info(result, TensorProto.FLOAT, shape))
+    layer = layer_name(consumer)
+    if layer is not None:
+        own = user_name(consumer).removeprefix(layer)
+        set_layer(node, layer, own + name.removeprefix(consumer.name))
     model.set_tensor_datatype(result, datatype)
     consumer.input[into] = result
     model.graph.node.insert(list(model.graph.node).index(consumer), node)

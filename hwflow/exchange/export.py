@@ -38,8 +38,9 @@ class Exported:
 def export(model: nn.Module, shape: tuple[int, ...], folder: Path) -> Exported:
     """Write a quantized network for one frame, (1, *shape) to (1, classes).
 
-    Recurrent layers are unrolled over the length of the frame's sequence. Weights that were
-    trained for an accumulator are written as what they are.
+    Nodes of the QONNX file have the names of the network's layers, see `naming`. Recurrent layers
+    are unrolled over the length of the frame's sequence. Weights that were trained for an
+    accumulator are written as what they are.
 
     Args:
         model: Brevitas network; exported as a copy, for exporters change what they export.
@@ -104,14 +105,23 @@ def _to_qonnx(model: nn.Module, example: torch.Tensor, file: Path) -> str | None
     from brevitas.export import export_qonnx
     from qonnx.util.cleanup import cleanup
 
+    from hwflow.exchange.naming import name_nodes, note_calls, with_numbered_calls
     from hwflow.exchange.unrolled import Unrolled
 
     try:
-        export_qonnx(model, example, str(file), opset_version=OPSET, dynamo=False)
         if any(isinstance(module, Unrolled) for module in model.modules()):
+            export_qonnx(model, example, str(file), opset_version=OPSET, dynamo=False)
             _set_domains(file)
-        else:
-            cleanup(str(file), out_file=str(file))
+            return None
+        model, names = with_numbered_calls(model)
+        export_qonnx(model, example, str(file), opset_version=OPSET, dynamo=False)
+        exported = onnx.load(str(file))
+        note_calls(exported)
+        onnx.save(exported, str(file))
+        cleanup(str(file), out_file=str(file))
+        cleaned = onnx.load(str(file))
+        name_nodes(cleaned, names)
+        onnx.save(cleaned, str(file))
     except Exception as error:  # Exporters raise whatever they run into.
         file.unlink(missing_ok=True)
         return f"Brevitas can't export it: {type(error).__name__}: {error}"

@@ -213,6 +213,7 @@ def _hardware(recipe: Recipe, board: Board, found: _Facts, design: Design) -> Ha
         layers=[
             Layer(
                 name=node.name,
+                path=node.path,
                 op=node.op,
                 kernel=OWN_KERNELS.get(node.op, "FINN+ rtllib"),
                 pe=node.pe,

@@ -105,9 +105,15 @@ class Resources(_Part):
 
 
 class Layer(Resources):
-    """A layer, converter or FIFO of the accelerator; resources are synthesised ones."""
+    """A layer, converter or FIFO of the accelerator; resources are synthesised ones.
+
+    Attributes:
+        name: of its RTL module.
+        path: in the user's network.
+    """
 
     name: str
+    path: str
     op: str
     kernel: str
     pe: int
@@ -149,6 +155,13 @@ class Hardware(_Part):
     layers: list[Layer]
     fifos: list[Fifo] = Field(default_factory=list)
     resources: ResourceTable
+
+    @property
+    def limiting_names(self) -> str:
+        """The slowest layer's name in the user's network, and that of its RTL module."""
+        paths = {layer.name: layer.path for layer in self.layers}
+        path = paths.get(self.limiting_layer, self.limiting_layer)
+        return path if path == self.limiting_layer else f"{path}, {self.limiting_layer}"
 
 
 class Difference(_Part):

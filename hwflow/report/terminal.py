@@ -98,7 +98,7 @@ def _speed(report: Report) -> Text:
         ("speed      ", "dim"),
         (f"{hardware.fps:,.0f} frames/s", "bold"),
         f" at {hardware.clock_mhz:g} MHz: {hardware.cycles_per_frame:,.0f} cycles a frame (bound"
-        f" {hardware.bound_cycles_per_frame:,}, {hardware.limiting_layer}), latency"
+        f" {hardware.bound_cycles_per_frame:,}, {hardware.limiting_names}), latency"
         f" {hardware.latency_cycles:,} cycles",
     )
 

@@ -38,13 +38,16 @@ class Fifo(_Part):
 class Node(_Part):
     """A hardware layer, converter or FIFO: one module with streams in and streams out.
 
-    Its ports are called as FINN calls them: in0_V, in1_V, ..., out0_V, out1_V, ...
+    Its ports are called as FINN calls them: in0_V, in1_V, ..., out0_V, out1_V, ... `layer` is the
+    layer of the user's network that it belongs to, and `path` its name there: the layer's, with
+    the suffix that `name` has.
     """
 
     name: str
     op: str
     module: str
     layer: str
+    path: str
     files: tuple[str, ...]
     data: tuple[str, ...]
     pe: int

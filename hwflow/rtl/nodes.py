@@ -17,6 +17,7 @@ from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.dataflow.cycles import node_cycles, windows_of
 from hwflow.dataflow.finn_setup import rtl_library
+from hwflow.dataflow.layer_names import both_names, layer_name, user_name
 from hwflow.dataflow.specialise import layer_of
 from hwflow.errors import HwflowError
 from hwflow.rtl.design import Fifo, Node
@@ -82,7 +83,7 @@ def _generate(
             layer.code_generation_ipgen(model, part, 1000 / clock_mhz)
     except (AssertionError, ValueError) as error:  # How FINN refuses attributes.
         raise HwflowError(
-            f"FINN has no {node.op_type} for {node.name}: {error}",
+            f"FINN has no {node.op_type} for {both_names(node)}: {error}",
             hint="change the layer, or its folding",
         ) from error
     sources = [Path(file) for file in layer.get_rtl_file_list(abspath=True)]
@@ -99,7 +100,8 @@ def _generate(
         name=node.name,
         op=node.op_type,
         module=module,
-        layer=layer_of(node.name),
+        layer=layer_name(node) or layer_of(node.name),
+        path=user_name(node),
         files=tuple(files),
         data=tuple(_copy_data(code, node.name, folder)),
         pe=_attribute(layer, "PE"),

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.data import Dataset
+from hwflow.dataflow.layer_names import both_names
 from hwflow.emulate import Emulator
 from hwflow.facts.verified import Difference, Execution
 from hwflow.host.input_codes import accelerator_input, hardware_order
@@ -68,7 +69,7 @@ def _pairs(
     emulator, in order of computation."""
     tensors = [tensor for tensor in quantizers.values() if tensor != emulator.input]
     got = emulator.run_layers(codes, [*tensors, emulator.output]) | {emulator.input: codes}
-    names = {tensor: node.name for node in model.graph.node for tensor in node.output}
+    names = {tensor: both_names(node) for node in model.graph.node for tensor in node.output}
     pairs = [
         Pair(
             names.get(tensor, tensor),

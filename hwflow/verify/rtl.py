@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
 
+from hwflow.dataflow.layer_names import both_names
 from hwflow.emulate import Emulator
 from hwflow.facts.verified import Performance, RtlExecution, StreamFacts
 from hwflow.recipe.hardware import Stall
@@ -54,6 +55,7 @@ def verify_rtl(
     emulator = Emulator(model)
     streams = [s for s in simulator.design.streams if s.producer != "s_axis"]
     capture = [stream.name for stream in streams]
+    names = {node.name: both_names(node) for node in model.graph.node}
     size = max(LEAST_FRAMES, KEPT // sum(s.beats * s.elements for s in streams))
     executions = []
     for number, stall in enumerate(stalls):
@@ -63,7 +65,7 @@ def verify_rtl(
             layers = emulator.run_streams(part)
             result = simulator.run(part, stall=stall, seed=seed + number, capture=capture)
             pairs = [
-                Pair(s.producer, layers[s.tensor], result.captured[s.name][: len(part)])
+                Pair(names[s.producer], layers[s.tensor], result.captured[s.name][: len(part)])
                 for s in streams
             ]
             wrong += mismatches(pairs)

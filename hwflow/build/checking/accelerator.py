@@ -80,6 +80,7 @@ def _layers(model: ModelWrapper, part: str) -> list[CheckedLayer]:
     from hwflow.dataflow.estimates import estimates as estimated
     from hwflow.dataflow.folding import layer_cycles
     from hwflow.dataflow.folding_file import choices_of
+    from hwflow.dataflow.layer_names import user_name
     from hwflow.dataflow.stitch import CONVERTER
 
     cycles, estimates = layer_cycles(model), estimated(model, part)
@@ -89,7 +90,7 @@ def _layers(model: ModelWrapper, part: str) -> list[CheckedLayer]:
         layer: Any = getCustomOp(node)
         found.append(
             CheckedLayer(
-                name=node.name,
+                name=user_name(node),
                 rtl=node.name,
                 kernel=node.op_type,
                 folding={key: int(layer.get_nodeattr(_attribute(key))) for key in choices},

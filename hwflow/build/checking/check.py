@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ from hwflow.board import Board
 from hwflow.build.checking.accelerator import Accelerator, lower_and_fold
 from hwflow.build.checking.outcome import Check, Estimates
 from hwflow.build.checking.stages import Passed, pass_stages
+from hwflow.errors import HwflowError, RequestError, ToolError
 from hwflow.recipe import ImportedModel, Recipe
 
 if TYPE_CHECKING:
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from hwflow.data import Dataset
 
 NOT_QUANTIZED = "the recipe has no stage `quantize`"
-FOR_EXPORT = "the recipe's quantize stage has target: export"
+FILES = "the exported files"
 
 
 def check_recipe(
@@ -38,19 +41,21 @@ def check_recipe(
         HwflowError: a stage can't take the network, hardware does not, or the folding can't be
             had; names the layer, why, and what to do. See `check_fits` for the board.
     """
+    from hwflow.exchange.export import export, export_qonnx
     from hwflow.host.input_codes import input_code
 
     passed = pass_stages(recipe, board, data, model, base)
     if passed.quantize is None:
         return _ended(recipe, board, passed, NOT_QUANTIZED)
     _check_request(recipe, board, data.classes)
-    exported = _export(passed, data, folder)
-    why = _why_not_lowered(passed)
-    if why is not None:
-        return _ended(recipe, board, passed, why)
-    found = lower_and_fold(
-        normalised(exported), input_code(data), recipe.hardware, None, board, base
-    )
+    ends = passed.quantize.why_export_ends
+    with _refusing(f"set target: export in stage quantize, and the build ends with {FILES}"):
+        if ends is not None:
+            export(passed.model, data.shape, folder)
+            return _ended(recipe, board, passed, ends)
+        _check_quantized_parts(passed.model)
+        network = normalised(export_qonnx(passed.model, data.shape, folder))
+        found = lower_and_fold(network, input_code(data), recipe.hardware, None, board, base)
     return _goes_on(recipe, board, found, passed)
 
 
@@ -74,9 +79,10 @@ def check_model_file(recipe: Recipe, board: Board, base: Path) -> Check:
     data, _ = choose_samples(imported, settings, recipe.data, recipe.seed, base)
     _check_request(recipe, board, data.classes)
     normal = imported.normal
-    found = lower_and_fold(
-        normal.model, input_code(data), recipe.hardware, normal.top_k, board, base
-    )
+    with _refusing(None):
+        found = lower_and_fold(
+            normal.model, input_code(data), recipe.hardware, normal.top_k, board, base
+        )
     return _goes_on(recipe, board, found)
 
 
@@ -98,18 +104,36 @@ def _check_request(recipe: Recipe, board: Board, classes: int) -> None:
     check_compiler()
 
 
-def _export(passed: Passed, data: Dataset, folder: Path) -> Path:
-    """The untrained network as QONNX."""
-    from hwflow.exchange.export import export_qonnx
+def _check_quantized_parts(model: nn.Module) -> None:
+    """Refuse at once what would be unrolled into thousands of operations that hardware lacks.
 
-    return export_qonnx(passed.model, data.shape, folder)
+    Raises:
+        RequestError: names the layer.
+    """
+    from hwflow.compress.quantize.tracing import quantized_whole
+
+    layer = quantized_whole(model)
+    if layer is not None:
+        raise RequestError(
+            f"{layer}: attention and recurrent layers can't be lowered",
+            hint="use linear and convolutional layers",
+        )
 
 
-def _why_not_lowered(passed: Passed) -> str | None:
-    from hwflow.compress.quantize import why_not_lowered
+@contextmanager
+def _refusing(otherwise: str | None) -> Iterator[None]:
+    """What hardware does not take is an error of the request, while nothing has been trained.
 
-    assert passed.quantize is not None
-    return why_not_lowered(passed.model, passed.quantize)
+    Args:
+        otherwise: what else can be done; None: nothing.
+    """
+    try:
+        yield
+    except ToolError:
+        raise
+    except HwflowError as error:
+        hints = [hint for hint in (error.hint, otherwise) if hint]
+        raise RequestError(error.message, hint="; or ".join(hints) or None) from error
 
 
 def _ended(recipe: Recipe, board: Board, passed: Passed, why: str) -> Check:

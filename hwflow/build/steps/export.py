@@ -10,7 +10,6 @@ from hwflow.build.causes import origin_causes
 from hwflow.build.materials.network import trained
 from hwflow.build.materials.samples import dataset
 from hwflow.build.request import Request
-from hwflow.compress.quantize import why_not_lowered
 from hwflow.engine.pipeline import Context, Step
 from hwflow.exchange import check_agreement, export
 from hwflow.facts.exported import ExportFacts
@@ -41,7 +40,7 @@ def run(request: Request, folder: Path, context: Context) -> ExportFacts:
     exported = export(model, data.shape, folder)
     inputs = data.floats(data.validation)[:AGREEMENT_SAMPLES]
     return ExportFacts(
-        ends=why_not_lowered(model, _quantization(request)),
+        ends=_quantization(request).why_export_ends,
         **asdict(check_agreement(model, exported, inputs)),
         qonnx_skipped=exported.qonnx_skipped,
         qcdq_skipped=exported.qcdq_skipped,

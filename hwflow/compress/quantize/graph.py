@@ -28,6 +28,7 @@ from hwflow.compress.quantize.tracing import (
     COMPUTE,
     PLACE,
     SEQUENCE,
+    called,
     is_average,
     is_concatenation,
     is_join,
@@ -40,6 +41,7 @@ from hwflow.compress.quantize.tracing import (
     trace,
     upwards,
 )
+from hwflow.compress.quantize.values import plain
 from hwflow.costs.layers import example_input
 from hwflow.errors import RequestError
 from hwflow.recipe import Quantize
@@ -154,7 +156,17 @@ class _Pass:
             return True
         if is_transparent(self.traced, node) or is_max_pool(self.traced, node):
             return self.quantized.get(source(node), False)
+        if called(node):
+            self._real_operands(node)
         return False
+
+    def _real_operands(self, node: fx.Node) -> None:
+        """Let a call that knows no quantized tensors have real ones."""
+        for value in node.all_input_nodes:
+            with self.traced.graph.inserting_before(node):
+                real = self.traced.graph.call_function(plain, (value,))
+            node.replace_input_with(value, real)
+            self.quantized[real], self.derived[real] = False, self.derived[value]
 
     # ---------------------------------------------------------------------------- layers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import nn
 
 from hwflow.compress.distillation import objective_for
 from hwflow.compress.quantize.accumulator import check_accumulators, check_room
@@ -15,8 +15,7 @@ from hwflow.compress.quantize.graph import quantize_network
 from hwflow.compress.quantize.inputs import input_structure
 from hwflow.compress.quantize.layerwise import quantize_layers
 from hwflow.compress.quantize.learned_bits import BitsInRange, FewerBits, parameter_groups
-from hwflow.compress.quantize.lint import violations
-from hwflow.compress.quantize.tracing import made_of_brevitas, never_hardware, trace
+from hwflow.compress.quantize.tracing import made_of_brevitas, trace
 from hwflow.compress.stage import StageContext, StageOutcome, measure
 from hwflow.compress.training import Objective, train
 from hwflow.costs import Target
@@ -40,7 +39,6 @@ _OURS = (
     "learned_bits",
     "policies",
 )
-LISTED = 5
 
 
 class QuantizeStage:
@@ -51,9 +49,8 @@ class QuantizeStage:
     def check(
         self, model: nn.Module, settings: Quantize, shape: tuple[int, ...] | None = None
     ) -> None:
-        """Find out what can't be quantized, or what hardware does not take, before any training.
-
-        A network with layers that FINN can never take is for export: of that no mistake is made.
+        """Find out what can't be quantized before any training; what hardware does not take of the
+        quantized network, its lowering says.
 
         Args:
             model: not quantized; or made of Brevitas layers.
@@ -61,7 +58,7 @@ class QuantizeStage:
             shape: of one sample, without which sizes of images are not known.
 
         Raises:
-            RequestError: names the layers, and for each what to do.
+            RequestError: names the layer, and what to do.
         """
         form = form_of(model, settings)
         if settings.post_training is not None:
@@ -69,10 +66,6 @@ class QuantizeStage:
         quantized = self.rebuild(model, settings, {**_ANY_INPUT, "form": form, "shape": shape})
         if shape is not None:
             check_room(quantized, shape)
-        if settings.target == "hardware" and never_hardware(model) is None:
-            traced = trace(quantized) if form == "own" else quantized
-            assert isinstance(traced, fx.GraphModule)
-            _refuse([str(v) for v in violations(traced)])
 
     def expected(
         self,
@@ -89,9 +82,6 @@ class QuantizeStage:
         post_training = settings.post_training
         if post_training is None and settings.epochs == 0:
             post_training = PostTraining()
-        never = never_hardware(model)
-        if never is not None:
-            context.note(f"the build will end after export: {never}", None)
         form = form_of(model, settings)
         structure: dict[str, Any] = {"form": form, "shape": list(context.data.shape)}
         if form == "graph":
@@ -165,18 +155,9 @@ def form_of(model: nn.Module, settings: Quantize) -> str:
     try:
         trace(model)
     except RequestError:
-        if settings.target == "hardware" and never_hardware(model) is None:
+        if settings.target == "hardware":
             raise
         if moves or settings.accumulator_bits is not None:
             raise
         return "layers"
     return "graph"
-
-
-def _refuse(found: list[str]) -> None:
-    if found:
-        more = [f"and {len(found) - LISTED} more"] if len(found) > LISTED else []
-        raise RequestError(
-            "\n".join([*found[:LISTED], *more]),
-            hint="or set target: export, and the build ends after the export",
-        )

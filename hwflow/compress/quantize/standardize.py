@@ -30,8 +30,8 @@ _IN_PLACE = (operator.iadd, "add_")
 def standardize(traced: fx.GraphModule, example: torch.Tensor | None) -> None:
     """Bring a traced network into the form that the quantizing pass knows.
 
-    Functional dropout, pools and means over positions become modules; averages over whole images
-    become adaptive ones; a ReLU behind a max pool is moved before it, which changes no value.
+    Functional dropout, sigmoids, pools and means over positions become modules; averages over
+    whole images become adaptive ones; a ReLU behind a max pool is moved before it, which changes no value.
 
     Args:
         traced: changed in place.
@@ -92,6 +92,8 @@ _MODULES: dict[Any, Callable[[fx.Node], nn.Module | None]] = {
     torch.max_pool1d: _max_pool(nn.MaxPool1d),
     torch.max_pool2d: _max_pool(nn.MaxPool2d),
     functional.avg_pool2d: _average_pool,
+    **dict.fromkeys((torch.sigmoid, functional.sigmoid, "sigmoid"), lambda node: nn.Sigmoid()),
+    **dict.fromkeys((torch.tanh, functional.tanh, "tanh"), lambda node: nn.Tanh()),
     functional.adaptive_avg_pool1d: _adaptive(nn.AdaptiveAvgPool1d),
     functional.adaptive_avg_pool2d: _adaptive(nn.AdaptiveAvgPool2d),
 }

@@ -45,6 +45,8 @@ PASSING = (
 PLACE = "place"
 _RELU_CALLS = (torch.relu, functional.relu, functional.relu6, "relu", "relu_")
 _ADD_CALLS = (operator.add, operator.iadd, torch.add, "add", "add_")
+_RESIZE_CALLS = (functional.interpolate, functional.upsample)
+_RESIZE_ARGUMENTS = ("size", "scale_factor", "mode")
 _CONCAT_CALLS = (torch.cat, torch.concat, torch.concatenate)
 
 
@@ -138,14 +140,31 @@ def is_join(node: fx.Node) -> bool:
 
 
 def is_transparent(traced: fx.GraphModule, node: fx.Node) -> bool:
-    """Whether a node leaves the values that go through it as they are (dropout aside)."""
-    if node.target is operator.getitem and isinstance(
-        module_of(traced, source(node)), (*SEQUENCE, *QUANT_SEQUENCE)
-    ):
-        return False  # It takes one of several results.
+    """Whether a node leaves the values that go through it as they are (dropout aside), or repeats
+    them."""
+    if node.target is operator.getitem:
+        return is_size(source(node))  # Else it takes a part of the values.
+    if _repeats(traced, node):
+        return True
     return isinstance(module_of(traced, node), TRANSPARENT) or (
         called(node) and node.target in PASSING and bool(node.all_input_nodes)
     )
+
+
+def is_size(node: fx.Node) -> bool:
+    """Whether a call gives the sizes of a tensor."""
+    return node.target == "size" or (node.target is getattr and node.args[1] == "shape")
+
+
+def _repeats(traced: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a node makes an image larger by repeating its pixels."""
+    module = module_of(traced, node)
+    if isinstance(module, nn.Upsample):
+        return module.mode == "nearest"
+    if not called(node) or node.target not in _RESIZE_CALLS:
+        return False
+    named = dict(zip(_RESIZE_ARGUMENTS, node.args[1:], strict=False)) | dict(node.kwargs)
+    return named.get("mode", "nearest") == "nearest"
 
 
 def is_max_pool(traced: fx.GraphModule, node: fx.Node) -> bool:
@@ -195,16 +214,12 @@ def upwards(traced: fx.GraphModule, node: fx.Node) -> Iterator[fx.Node]:
         yield node
 
 
-def never_hardware(model: nn.Module) -> str | None:
-    """The first layer, with its name, of those that Brevitas quantizes and FINN never takes:
-    transposed convolutions, attention, recurrent layers; None if there is none.
-
-    A network with one is for export, whatever else is in it.
-    """
-    kinds = (*TRANSPOSED, *SEQUENCE, *QUANT_SEQUENCE)
+def quantized_whole(model: nn.Module) -> str | None:
+    """The first layer, with its name and kind, that Brevitas quantizes whole: attention or a
+    recurrent layer; None if there is none."""
     for name, module in model.named_modules():
-        if isinstance(module, kinds):
-            return f"layer {name} is a {type(module).__name__}, which FINN does not take"
+        if isinstance(module, (*SEQUENCE, *QUANT_SEQUENCE)):
+            return f"layer {name} ({type(module).__name__})"
     return None
 
 

@@ -10,9 +10,11 @@ import torch
 from torch import nn
 
 from hwflow.compress.quantize.calibration import calibrate
+from hwflow.compress.quantize.graph import SUPPORTED
 from hwflow.compress.quantize.inputs import input_structure
 from hwflow.compress.quantize.stage import QuantizeStage, form_of
 from hwflow.data import Dataset
+from hwflow.errors import RequestError
 from hwflow.recipe import Quantize
 
 # Samples that scales are set by: enough for them to be finite.
@@ -29,6 +31,9 @@ def quantize_untrained(model: nn.Module, settings: Quantize, data: Dataset) -> n
 
     Returns:
         The network in eval mode; its accuracy says nothing.
+
+    Raises:
+        RequestError: it can't be quantized, or not be run.
     """
     few = replace(data, train=data.train.part(0, SAMPLES))
     form = form_of(model, settings)
@@ -36,5 +41,12 @@ def quantize_untrained(model: nn.Module, settings: Quantize, data: Dataset) -> n
     if form == "graph":
         structure |= input_structure(model, settings, few)
     quantized = QuantizeStage().rebuild(copy.deepcopy(model), settings, structure)
-    calibrate(quantized, [torch.from_numpy(few.floats(few.train))])
+    samples = torch.from_numpy(few.floats(few.train))
+    try:
+        calibrate(quantized, [samples])
+    except Exception as error:  # Whatever Brevitas and the network's own code raise.
+        raise RequestError(
+            f"the quantized network can't be run: {type(error).__name__}: {error}",
+            hint=f"hwflow quantizes {SUPPORTED}; write others with these",
+        ) from error
     return quantized.eval()
