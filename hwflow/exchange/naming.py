@@ -19,7 +19,7 @@ from torch import fx, nn
 
 from hwflow.compress.quantize.tracing import is_size, place, source, trace
 from hwflow.errors import RequestError
-from hwflow.exchange.activations import PRODUCTS, QUANTIZING
+from hwflow.exchange.operations import operation_of
 
 _CALL = "call"
 _SCOPE = re.compile(rf"/{_CALL}(\d+)/")
@@ -123,8 +123,8 @@ def name_nodes(model: onnx.ModelProto, names: list[str]) -> None:
     for number in sorted(calls):
         nodes, name = calls[number], names[number]
         active = [node for node in nodes if node.output[0] not in constant]
-        products = [node for node in active if node.op_type in PRODUCTS]
-        computing = [node for node in active if node.op_type not in QUANTIZING]
+        products = [node for node in active if operation_of(node).product]
+        computing = [node for node in active if not operation_of(node).quantizes]
         main = next(iter(products or computing or active), None)
         for node in sorted(nodes, key=lambda node: node is not main):
             own = name if node is main else f"{name}.{node.op_type.lower()}"
