@@ -12,10 +12,9 @@ from hwflow.build.checking.accelerator import Accelerator, lower_and_fold
 from hwflow.build.checking.outcome import Check, Estimates
 from hwflow.build.checking.stages import Passed, pass_stages
 from hwflow.errors import HwflowError, RequestError, ToolError
-from hwflow.recipe import ImportedModel, Recipe
+from hwflow.recipe import Recipe
 
 if TYPE_CHECKING:
-    import onnx
     from torch import nn
 
     from hwflow.data import Dataset
@@ -41,7 +40,10 @@ def check_recipe(
         HwflowError: a stage can't take the network, hardware does not, or the folding can't be
             had; names the layer, why, and what to do. See `check_fits` for the board.
     """
+    import onnx
+
     from hwflow.exchange.export import export, export_qonnx
+    from hwflow.exchange.importing.importer import normalised
     from hwflow.host.input_codes import input_code
 
     passed = pass_stages(recipe, board, data, model, base)
@@ -54,7 +56,7 @@ def check_recipe(
             export(passed.model, data.shape, folder)
             return _ended(recipe, board, passed, ends)
         _check_quantized_parts(passed.model)
-        network = normalised(export_qonnx(passed.model, data.shape, folder))
+        network = normalised(onnx.load(str(export_qonnx(passed.model, data.shape, folder)))).model
         found = lower_and_fold(network, input_code(data), recipe.hardware, None, board, base)
     return _goes_on(recipe, board, found, passed)
 
@@ -84,13 +86,6 @@ def check_model_file(recipe: Recipe, board: Board, base: Path) -> Check:
             normal.model, input_code(data), recipe.hardware, normal.top_k, board, base
         )
     return _goes_on(recipe, board, found)
-
-
-def normalised(exported: Path) -> onnx.ModelProto:
-    """An own export in the form that the lowering knows, as if it were a stranger's file."""
-    from hwflow.exchange.importing.importer import import_model
-
-    return import_model(exported, ImportedModel(qonnx=str(exported))).normal.model
 
 
 def _check_request(recipe: Recipe, board: Board, classes: int) -> None:

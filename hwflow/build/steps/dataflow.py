@@ -15,6 +15,7 @@ from hwflow.data import Dataset
 from hwflow.dataflow.finn_setup import prepare_finn
 from hwflow.dataflow.lower import to_hardware
 from hwflow.engine.pipeline import Context, Step
+from hwflow.exchange.importing.importer import normalised
 from hwflow.facts.imported import ImportFacts
 from hwflow.facts.lowered import HostFacts, LoweringFacts
 from hwflow.host import Division, Software, divide
@@ -42,14 +43,16 @@ def step(request: Request) -> Step:
 
 
 def run(request: Request, folder: Path, context: Context) -> LoweringFacts:
-    """Divide the network between hardware and host, lower and fold."""
+    """Divide the network between hardware and host, lower and fold; hwflow's own export is
+    taken as any other file."""
     prepare_finn()
     recipe, data = request.recipe, dataset(request)
     whole = onnx.load(str(context.folders[request.source] / "model.qonnx.onnx"))
     imported = recipe.model is not None
     top_k = context.read(request.source, ImportFacts).top_k if imported else None
     hardware = choosing(recipe.hardware, top_k)
-    division = divide(whole, input_code(data), hardware.top_k or 1)
+    network = whole if imported else normalised(whole).model
+    division = divide(network, input_code(data), hardware.top_k or 1)
     check_chosen(division, recipe.hardware)
     division.save(folder)
     host = _host(division, whole, Software(folder), data)
