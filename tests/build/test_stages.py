@@ -198,3 +198,73 @@ def test_more_seeds_change_nothing_of_the_first(tmp_path):
     _, *repeated = plan(build(tmp_path, seeds=2))
     assert repeated[0].settings == first.settings
     assert repeated[2].settings != first.settings
+
+
+USERS = """\
+data: {name: digits}
+network: {python: "nets/net.py:build"}
+stages: [{kind: train, epochs: 1, batch_size: 100}]
+"""
+NET = """\
+import json
+from pathlib import Path
+
+from torch import nn
+
+from blocks.dense import block
+
+def build(shape, classes):
+    widths = json.loads(Path(__file__).with_name("widths.json").read_text())
+    return nn.Sequential(nn.Flatten(), *block(64, widths[0]), nn.Linear(widths[0], classes))
+"""
+BLOCK = """\
+from torch import nn
+
+def block(inputs, outputs):
+    return [nn.Linear(inputs, outputs), nn.ReLU()]
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "counts"),
+    [
+        ("nets/net.py", True),
+        ("nets/blocks/dense.py", True),
+        ("nets/blocks/__init__.py", True),
+        ("nets/widths.json", True),
+        ("nets/other.py", False),
+        ("notes.txt", False),
+    ],
+)
+def test_a_users_network_follows_from_every_file_that_is_loaded_to_build_it(tmp_path, file, counts):
+    folder = tmp_path / "mine"
+    (folder / "nets/blocks").mkdir(parents=True)
+    for name, text in (
+        ("net.yaml", USERS),
+        ("nets/net.py", NET),
+        ("nets/blocks/__init__.py", ""),
+        ("nets/blocks/dense.py", BLOCK),
+        ("nets/widths.json", "[8]\n"),
+        ("nets/other.py", ""),
+        ("notes.txt", ""),
+    ):
+        (folder / name).write_text(text)
+    request = prepare(str(folder / "net.yaml"), "pynq-z2", folder / "run")
+    assert set(run(request)[0].values()) == {"finished"}
+    assert set(run(request)[0].values()) == {"cached"}
+    (folder / file).write_text((folder / file).read_text() + "\n")
+    assert set(run(request)[0].values()) == {"finished" if counts else "cached"}
+
+
+def test_a_network_and_its_run_may_move_together(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "net.yaml").write_text(USERS.replace("nets/", ""))
+    (folder / "net.py").write_text(NET.replace("blocks.dense", "block"))
+    (folder / "block.py").write_text(BLOCK)
+    (folder / "widths.json").write_text("[8]")
+    run(prepare(str(folder / "net.yaml"), "pynq-z2", folder / "run"))
+    moved = folder.rename(tmp_path / "moved")
+    assert set(run(prepare(str(moved / "net.yaml"), "pynq-z2", moved / "run"))[0].values()) == {
+        "cached"
+    }
