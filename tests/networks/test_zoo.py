@@ -12,8 +12,6 @@ from tests.networks.test_networks import build
 
 NAMED = [schema for schema in NETWORKS if "name" in schema.model_fields]
 NAMES = [name for schema in NAMED for name in names(schema, "name")]
-    name for schema in NETWORKS if "name" in schema.model_fields for name in names(schema, "name")
-]
 CIFAR, MNIST, DIGITS, RADIO = (3, 32, 32), (1, 28, 28), (1, 8, 8), (2, 1024)
 
 
