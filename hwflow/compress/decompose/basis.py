@@ -1,4 +1,4 @@
-"""Singular values and left singular vectors of a matrix, no more of them than are asked for."""
+"""Singular values and left singular vectors of a matrix."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ from contextlib import nullcontext
 from functools import cached_property
 from typing import Any, TypeVar
 
-import scipy.linalg
 import torch
 
-from hwflow.compress.decompose import lapack
-from hwflow.compress.decompose.lapack import Array
-
-# Above this share of all vectors, computing all of them is faster than computing some.
-FEW = 0.25
+from hwflow.errors import HwflowError
 
 Value = TypeVar("Value")
 
@@ -32,10 +27,8 @@ class Once(cached_property[Value]):
 
 
 class Spectrum:
-    """Eigenvalues and eigenvectors of the smaller Gram matrix of a matrix.
-
-    They take a fraction of the time of the matrix' own singular value decomposition, and some of
-    them a fraction of that: the Gram matrix is made tridiagonal once, for values and vectors.
+    """Eigenvalues and eigenvectors of the smaller Gram matrix of a matrix: a fraction of the work
+    of the matrix' own singular value decomposition.
 
     Args:
         matrix: (n, m) float64, row or column major.
@@ -46,32 +39,31 @@ class Spectrum:
         self.count = min(matrix.shape)
 
     @Once
-    def _gram(self) -> Array:
-        """Lower triangle of the Gram matrix, column major."""
-        rows, columns = self.matrix.shape
-        return lapack.gram((self.matrix if rows <= columns else self.matrix.T).numpy())
+    def _eigen(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Eigenvalues, ascending, and eigenvectors, in columns.
 
-    @Once
-    def _tridiagonal(self) -> lapack.Tridiagonal:
-        return lapack.Tridiagonal(self._gram)
+        Raises:
+            HwflowError: a square is not finite.
+        """
+        rows, columns = self.matrix.shape
+        small = self.matrix if rows <= columns else self.matrix.T
+        try:
+            values, vectors = torch.linalg.eigh(small @ small.T)
+        except torch.linalg.LinAlgError as error:
+            raise HwflowError(
+                f"eigenvectors of a weight's Gram matrix can't be had: {error}",
+                hint="weights may be too large for float64 squares; lower learning_rate before",
+            ) from error
+        return values, vectors
 
     @Once
     def values(self) -> torch.Tensor:
         """(min(n, m),) singular values, greatest first; below 1e-8 of that they are noise."""
-        squares = self._tridiagonal.values()
-        return torch.from_numpy(squares[::-1].copy()).clamp(min=0).sqrt()
+        return self._eigen[0].flip(0).clamp(min=0).sqrt()
 
     def vectors(self, count: int) -> torch.Tensor:
         """(min(n, m), count) eigenvectors, those of the greatest values first."""
-        if count > FEW * self.count:
-            return self._all_vectors[:, :count]
-        return torch.from_numpy(self._tridiagonal.vectors(count)[:, ::-1].copy())
-
-    @Once
-    def _all_vectors(self) -> torch.Tensor:
-        options: dict[str, Any] = {"lower": True, "check_finite": False, "driver": "evd"}
-        _, vectors = scipy.linalg.eigh(self._gram, **options)
-        return torch.from_numpy(vectors[:, ::-1].copy())
+        return self._eigen[1].flip(1)[:, :count]
 
 
 class Basis:
@@ -110,4 +102,5 @@ class Basis:
             return vectors
         image = self.matrix @ vectors
         mode = "complete" if count > columns else "reduced"
-        return torch.linalg.qr(image, mode=mode).Q[:, :count]
+        columns_of_q: torch.Tensor = torch.linalg.qr(image, mode=mode).Q
+        return columns_of_q[:, :count]
