@@ -5,10 +5,10 @@ Families of one fabric share its description (`xilinx7.py` for the 7 series).
 
 Everything that depends on an FPGA asks its family. Boards name theirs. Layers know a part number
 only, for that is what FINN's interface gives them: `family_of` finds the family whose numbers
-begin like it. hwflow gives every layer the board's own part number. FINN's layers read nothing in it
-but which DSP block the MVU is written for (its third character: 7 for DSP48E1, else DSP48E2; and
-the prefixes of Versal parts), which matters only where a family does not have multipliers
-described instead (`Fabric.defines`).
+begin like it. hwflow gives every layer the board's own part number. FINN's layers read nothing in
+it but which DSP block the MVU is written for (DSP48E1 where the third character is 7, else
+DSP48E2; Versal parts apart); where a family has neither, its multipliers are described instead
+(`Fabric.defines`).
 """
 
 from __future__ import annotations

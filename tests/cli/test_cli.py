@@ -66,7 +66,7 @@ def test_init_writes_a_recipe_that_loads_and_never_overwrites(tmp_path, monkeypa
 
 def test_the_schema_accepts_what_is_shipped():
     schema = json.loads(invoke("schema").output)
-    for name, file in shipped.files("recipes").items():
+    for file in shipped.files("recipes").values():
         data = yaml.safe_load(file.read_text())
         assert set(data) <= set(schema["properties"])
     assert "bram18" in invoke("schema", "--board").output

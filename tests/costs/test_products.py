@@ -14,6 +14,7 @@ from hwflow.costs.products import (
     takes_dsps,
     xnor_resources,
 )
+from hwflow.families.xilinx7 import MEMORIES
 
 # Terms, outputs, SIMD, PE, weights, inputs, bits of a sum, depthwise, made of; LUT, DSP, RAMB18.
 SYNTHESISED = [
@@ -79,7 +80,7 @@ def error(row):
     """Relative error of the LUTs of a row."""
     made_of, lut = row[8:10]
     count = luts_beside_dsps if made_of == "dsp" else luts
-    return abs(count(unit(row)) / lut - 1)
+    return abs(count(unit(row), MEMORIES) / lut - 1)
 
 
 @pytest.mark.parametrize("row", SYNTHESISED, ids=lambda row: "-".join(map(str, row[:9])))

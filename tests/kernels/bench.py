@@ -24,6 +24,7 @@ from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.board import Board
 from hwflow.dataflow.specialise import RTL
+from hwflow.families import family
 from hwflow.kernels.kernel_op import KernelOp
 from hwflow.processes import run_process
 from hwflow.recipe import Stall
@@ -32,6 +33,9 @@ from hwflow.rtl.generate import in_order
 from hwflow.rtl.nodes import generate_node
 from hwflow.simulate.compile import Variant, compile_program
 from hwflow.simulate.packing import pack, unpack, words_per_beat
+from hwflow.synth.backend import NETLIST, Module
+from hwflow.synth.netlist import CELLS, cell_models
+from hwflow.synth.yosys import BACKEND
 from tests.support.hardware import PYNQ
 
 BENCH = Path(__file__).with_name("bench.cpp")
@@ -113,9 +117,19 @@ class Bench:
         models: graphs of one RTL layer each (see `one_layer`); they are renamed.
         folder: where the layers are generated.
         cache: where Verilator's compiled runtime is kept (the fixture `models`).
+        board: that they are for.
+        netlists: put the layers' netlists in their place.
     """
 
-    def __init__(self, models: Sequence[ModelWrapper], folder: Path, cache: Path) -> None:
+    def __init__(
+        self,
+        models: Sequence[ModelWrapper],
+        folder: Path,
+        cache: Path,
+        board: Board = PYNQ,
+        *,
+        netlists: bool = False,
+    ) -> None:
         self.folder, self.models = folder, list(models)
         self.inputs: list[list[_Stream]] = []
         self.outputs: list[list[_Stream]] = []
@@ -123,7 +137,8 @@ class Bench:
         for index, model in enumerate(self.models):
             (node,) = model.graph.node
             node.name = f"layer{index}"
-            self.nodes.append(generate_layer(model, folder))
+            generated = generate_layer(model, folder, board)
+            self.nodes.append(_netlist(generated, folder, board) if netlists else generated)
             streams = [i for i, name in enumerate(node.input) if not _is_parameter(model, name)]
             self.inputs.append([_stream(model, i, source=True) for i in streams])
             self.outputs.append([_stream(model, i, False) for i in range(len(node.output))])
@@ -320,6 +335,18 @@ def generate_layer(model: ModelWrapper, folder: Path, board: Board = PYNQ) -> No
     """Generate the only layer of a graph into a folder, for a board."""
     (node,) = model.graph.node
     return generate_node(model, node, folder, board.part, board.clock_mhz)
+
+
+def _netlist(node: Node, folder: Path, board: Board) -> Node:
+    """A node whose only source, but for models of cells, is its netlist."""
+    of, place = family(board.family), folder / f"{node.name}_synthesis"
+    place.mkdir()
+    BACKEND.synthesise(Module(node.module, node.op, folder, node.files), of, place, place / "log")
+    text = (place / NETLIST).read_text()
+    assert not [cell for cell in of.fabric.opaque if re.search(rf"\b{cell}\b", text)]
+    (folder / f"{node.name}_netlist.v").write_text(text)
+    (folder / CELLS).write_text(cell_models(of))
+    return node.model_copy(update={"files": (CELLS, f"{node.name}_netlist.v"), "data": ()})
 
 
 def describe(model: ModelWrapper) -> str:
