@@ -104,7 +104,7 @@ def changed(source: Path) -> Iterator[None]:
     [
         ("check", {"dataflow/lower.py", "compress/prune/stage.py"}, {"report/html.py"}),
         ("01-train", {"compress/training.py", "networks/user.py"}, {"dataflow/lower.py"}),
-        ("dataflow", {"kernels/pool/pool.sv", "exchange/reference.py"}, {"verify/rtl.py"}),
+        ("dataflow", {"kernels/pool/pool.sv", "exchange/reference.py"}, {"compress/stage.py"}),
         ("rtl", {"simulate/harness.cpp", "simulate/words.h"}, {"verify/rtl.py", "synth/yosys.py"}),
         ("synth", {"synth/worker.py", "processes/leash.py"}, {"simulate/run.py"}),
         ("sim", {"verify/rtl.py", "kernels/pool/op.py", "rtl/design.py"}, {"verify/netlist.py"}),

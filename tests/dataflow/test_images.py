@@ -19,7 +19,7 @@ from hwflow.dataflow.graph import HardwareGraph
 from hwflow.dataflow.integers import to_integers
 from hwflow.emulate import Emulator
 from hwflow.errors import HwflowError
-from hwflow.exchange import Reference
+from hwflow.exchange.reference import Reference
 from hwflow.host.input_codes import hardware_order
 from tests.support.hardware import lowered
 from tests.support.random_images import KINDS, Block, Description, build, image_cases

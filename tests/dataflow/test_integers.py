@@ -7,7 +7,7 @@ from hwflow.dataflow.bipolar import WidenBipolar
 from hwflow.dataflow.integers import to_integers
 from hwflow.dataflow.specialise import SpecialiseToRtl
 from hwflow.errors import HwflowError
-from hwflow.exchange import Reference
+from hwflow.exchange.reference import Reference
 from tests.support.random_networks import LayerSpec, build_case, cases
 
 

@@ -10,9 +10,8 @@ from hwflow.dataflow.logits import comparable, reachable
 from hwflow.dataflow.lower import lower
 from hwflow.emulate import Emulator
 from hwflow.errors import HwflowError
-from hwflow.exchange import Reference
 from hwflow.exchange.importing.importer import import_model
-from hwflow.exchange.reference import Trace
+from hwflow.exchange.reference import Reference, Trace
 from hwflow.recipe import Hardware, ImportedModel
 from tests.support.model_files import File, saved
 

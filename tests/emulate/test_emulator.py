@@ -9,7 +9,7 @@ from hwflow.emulate import Emulator
 from hwflow.emulate.layers import EXACT, Linear
 from hwflow.emulate.steps import Steps, TableSteps, even_steps
 from hwflow.errors import HwflowError
-from hwflow.exchange import Reference
+from hwflow.exchange.reference import Reference
 from tests.support.hardware import lowered
 from tests.support.random_networks import LayerSpec, build_case, cases
 

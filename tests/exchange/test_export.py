@@ -10,7 +10,9 @@ from hwflow import networks
 from hwflow.compress import STAGES, StageContext
 from hwflow.data import load
 from hwflow.errors import HwflowError
-from hwflow.exchange import Reference, check_agreement, export
+from hwflow.exchange.agreement import check_agreement
+from hwflow.exchange.export import export
+from hwflow.exchange.reference import Reference
 from hwflow.recipe import Digits, FcPreset, Mlp, Quantize
 
 

@@ -18,7 +18,8 @@ from torch import nn
 from hwflow.compress import STAGES, StageContext
 from hwflow.data.dataset import Dataset, Encoding, Split
 from hwflow.dataflow.integers import InputCode
-from hwflow.exchange import check_agreement, export
+from hwflow.exchange.agreement import check_agreement
+from hwflow.exchange.export import export
 from hwflow.recipe import Quantize
 
 # Samples that the quantizers are calibrated on.

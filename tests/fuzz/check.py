@@ -22,7 +22,7 @@ from hwflow.dataflow.specialise import base_op
 from hwflow.dataflow.stitch import edge_name, insert_converters, insert_fifos
 from hwflow.emulate import Emulator
 from hwflow.errors import HwflowError
-from hwflow.exchange import Reference
+from hwflow.exchange.reference import Reference
 from hwflow.host.input_codes import hardware_order
 from hwflow.recipe import Hardware, Stall
 from hwflow.rtl.generate import generate

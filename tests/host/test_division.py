@@ -11,8 +11,8 @@ from hwflow.data import Dataset, Split
 from hwflow.dataflow.integers import InputCode
 from hwflow.emulate import Emulator
 from hwflow.errors import HwflowError, RequestError
-from hwflow.exchange import Reference
 from hwflow.exchange.importing.importer import import_model
+from hwflow.exchange.reference import Reference
 from hwflow.host import Software, divide
 from hwflow.host.agreement import check_division
 from hwflow.host.software import HostFile

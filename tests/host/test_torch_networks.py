@@ -12,7 +12,8 @@ from hwflow.compress import STAGES, StageContext
 from hwflow.compress.stage import accuracy
 from hwflow.data import load
 from hwflow.emulate import Emulator
-from hwflow.exchange import check_agreement, export
+from hwflow.exchange.agreement import check_agreement
+from hwflow.exchange.export import export
 from hwflow.exchange.importing.importer import import_model
 from hwflow.host import Software, divide
 from hwflow.host.agreement import check_division

@@ -11,7 +11,8 @@ from hwflow.build.materials.network import trained
 from hwflow.build.materials.samples import dataset
 from hwflow.build.request import Request
 from hwflow.engine.pipeline import Context, Step
-from hwflow.exchange import check_agreement, export
+from hwflow.exchange.agreement import check_agreement
+from hwflow.exchange.export import export
 from hwflow.facts.exported import ExportFacts
 from hwflow.networks import following
 from hwflow.recipe import StageSettings

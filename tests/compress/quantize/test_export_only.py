@@ -11,7 +11,8 @@ from hwflow.compress import STAGES, StageContext, load_checkpoint, save_checkpoi
 from hwflow.compress.quantize import why_not_lowered
 from hwflow.data import load
 from hwflow.errors import RequestError
-from hwflow.exchange import check_agreement, export
+from hwflow.exchange.agreement import check_agreement
+from hwflow.exchange.export import export
 from hwflow.networks import without_copies
 from hwflow.recipe import Digits, Quantize
 

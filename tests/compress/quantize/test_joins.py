@@ -13,7 +13,8 @@ from torch import fx, nn
 from hwflow.compress import STAGES, StageContext
 from hwflow.compress.quantize import quantize_network
 from hwflow.data import load
-from hwflow.exchange import check_agreement, export
+from hwflow.exchange.agreement import check_agreement
+from hwflow.exchange.export import export
 from hwflow.recipe import Digits, Quantize
 from tests.compress.quantize.networks import SHAPE, TAKEN
 

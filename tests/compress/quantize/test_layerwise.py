@@ -10,7 +10,8 @@ from hwflow.compress.quantize import why_not_lowered
 from hwflow.costs import network_costs
 from hwflow.data import load
 from hwflow.errors import RequestError
-from hwflow.exchange import check_agreement, export
+from hwflow.exchange.agreement import check_agreement
+from hwflow.exchange.export import export
 from hwflow.recipe import Digits, Quantize
 from tests.compress.quantize.networks import SHAPE
 from tests.compress.quantize.test_export_only import made

@@ -5,14 +5,15 @@ import onnx
 import pytest
 import torch
 from brevitas.quant import Int8WeightPerChannelFloat, Int16Bias, Int32Bias, TruncTo8bit
+from hwflow.compress.quantize.lint import violations
 from torch import nn
 
 from hwflow.compress.quantize.calibration import calibrate
-from hwflow.compress.quantize.lint import violations
 from hwflow.compress.quantize.tracing import trace
 from hwflow.dataflow.integers import InputCode
 from hwflow.dataflow.lower import lower
-from hwflow.exchange import check_agreement, export
+from hwflow.exchange.agreement import check_agreement
+from hwflow.exchange.export import export
 from hwflow.recipe import Hardware
 from tests.compress.quantize.networks import SHAPE
 from tests.fuzz.brevitas_network import ENCODING, Exported

@@ -12,7 +12,8 @@ from hwflow.compress.quantize.learned_bits import mean_bits
 from hwflow.costs import layer_shapes, network_costs
 from hwflow.data import load
 from hwflow.errors import RequestError
-from hwflow.exchange import check_agreement, export
+from hwflow.exchange.agreement import check_agreement
+from hwflow.exchange.export import export
 from hwflow.recipe import Digits, Quantize
 from tests.compress.quantize.networks import SHAPE, Residual, head, unit
 

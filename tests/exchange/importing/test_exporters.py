@@ -18,7 +18,7 @@ from torch import nn
 from hwflow.board import load_board
 from hwflow.dataflow.lower import lower
 from hwflow.emulate import Emulator
-from hwflow.exchange import Reference
+from hwflow.exchange.reference import Reference
 from hwflow.recipe import Hardware
 from tests.support.model_files import File, checked, kinds, saved
 

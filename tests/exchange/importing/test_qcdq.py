@@ -5,8 +5,8 @@ import pytest
 from onnx import TensorProto
 
 from hwflow.errors import RequestError
-from hwflow.exchange import Reference
 from hwflow.exchange.importing.importer import import_model
+from hwflow.exchange.reference import Reference
 from hwflow.recipe import ImportedModel
 from tests.support.model_files import File, checked, kinds, saved
 

@@ -6,9 +6,9 @@ import pytest
 from hwflow.board import load_board
 from hwflow.dataflow.lower import lower
 from hwflow.emulate import Emulator
-from hwflow.exchange import Reference
 from hwflow.exchange.importing.execution import compare
 from hwflow.exchange.importing.importer import import_model
+from hwflow.exchange.reference import Reference
 from hwflow.recipe import Hardware
 from tests.support.model_files import WAYS, declared, random_case, respelled, saved
 
