@@ -151,7 +151,7 @@ def check(recipe: str, board: str, overrides: Sequence[str], as_json: bool) -> N
     check_fits(found, request.board)
 
 
-class _Samples(click.ParamType):
+class _Samples(click.ParamType[Any]):
     name = "N|all"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int | Literal["all"]:

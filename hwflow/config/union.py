@@ -77,7 +77,9 @@ class OneOf:
         ]
 
         def tag(value: Any) -> str | None:
-            get = value.get if isinstance(value, dict) else lambda k: getattr(value, k, None)
+            def get(key: str) -> Any:
+                return value.get(key) if isinstance(value, dict) else getattr(value, key, None)
+
             for field, name in own:
                 if get(field) is not None:
                     return name

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,7 +166,9 @@ class Simulator:
         pads = any(node.op == "FMPadding_rtl" for node in self.design.nodes)
         return self.design.output.beats if pads else 0
 
-    def _result(self, report: dict, outputs: Codes, captured: dict[str, Codes]) -> SimulationResult:
+    def _result(
+        self, report: dict[str, Any], outputs: Codes, captured: dict[str, Codes]
+    ) -> SimulationResult:
         finished = report["finished"]
         half = (len(finished) - 1) // 2
         steady = finished[half:]
