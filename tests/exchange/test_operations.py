@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-import tests.support
 from hwflow.dataflow.integers import JOINS, LAYERS
 from hwflow.errors import HwflowError
 from hwflow.exchange import operations
 from hwflow.exchange.domains import QONNX
 from hwflow.exchange.operations import OPERATIONS, by_name, names
 
-OUTSIDE = Path(tests.support.__path__[0]) / "outside"
+ROOT = Path(__file__).parents[2]
+OUTSIDE = ROOT / "tests/support/outside/operations"
 
 
 def test_every_rule_that_a_record_names_is_there():
@@ -49,30 +49,60 @@ def test_operations_have_one_record(monkeypatch):
         by_name.cache_clear()
 
 
-# Imports a file with operations that only the other package knows, lowers it, and compares.
+# Imports a file with operations that only the other package knows, lowers it, and compares all
+# that hardware computes with what the other package says.
 SCRIPT = """
 import sys
 from pathlib import Path
+
 import numpy as np
+import pytest
+
 from hwflow.dataflow.finn_setup import prepare_finn
 from hwflow.emulate import Emulator
+from hwflow.errors import RequestError
 from hwflow.exchange import Reference
-from hwflow.exchange.importing import normalised
 from hwflow.host import divide
 from tests.host.test_division import specialised
-from tests.support.model_files import File, checked, kinds, saved
+from tests.support.model_files import File, checked, saved
 
-file = File(1, 8)
-x = file.quant(file.add("SoftSign", "input", domain="acme"), 0.125, 4.0)
-x = file.add("MatMul", x, file.weights(8, 6, bits=4))
-x = file.quant(file.add("SoftSign", x, domain="acme", slope=2.0), 0.25, 3.0)
-x = file.add("MatMul", x, file.weights(6, 6, bits=4, seed=1, scale=1.0))
-x = file.quant(file.add("ReLU6", x, domain="acme"), 1.0, 3.0, signed=False)
-x = file.add("MatMul", x, file.weights(6, 3, bits=4, seed=2))
-model = file.model(x, 1, 3)
-domain = model.opset_import.add()
-domain.domain, domain.version = "acme", 1
-path = saved(model, Path(sys.argv[1]))
+
+def model(**attributes):
+    file = File(1, 8)
+    x = file.quant("input", 0.125, 4.0)
+    x = file.add("MatMul", x, file.weights(8, 6))
+    x = file.quant(file.add("SoftSign", x, domain="acme", **attributes), 0.25, 3.0)
+    x = file.add("MatMul", x, file.weights(6, 6, seed=1, scale=1.0))
+    x = file.quant(file.add("ReLU6", x, domain="acme"), 1.0, 3.0, signed=False)
+    x = file.add("MatMul", x, file.weights(6, 3, seed=2))
+    made = file.model(x, 1, 3)
+    made.opset_import.add(domain="acme", version=1)
+    return saved(made, Path(sys.argv[1]))
+
+
+with pytest.raises(RequestError, match="SoftSign3: the attribute steepness=2.0 of SoftSign is not"):
+    checked(model(steepness=2.0))
+normal = checked(model(slope=0.5)).normal.model  # By the float64 reference and by ONNX's.
+names = [node.op_type for node in normal.graph.node]
+assert "SoftSign" in names and "Clip" in names and "ReLU6" not in names
 prepare_finn()
-from hwflow.data import Dataset
+division = divide(normal, None)
+codes = np.random.default_rng(1).integers(-8, 8, (64, 8))
+wanted = Reference(normal).run(codes * 0.125).classes()
+assert len(np.unique(wanted)) > 1
+assert np.array_equal(Emulator(specialised(division.graph)).run(codes), wanted)
+assert [node.op_type for node in division.graph.graph.node].count("Thresholding") == 2
 """
+
+
+def test_an_installed_package_adds_operations(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    paths = os.pathsep.join([*map(str, (ROOT, OUTSIDE)), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, script, tmp_path],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
