@@ -97,6 +97,7 @@ def concatenation(
     counts = [wire.shape[0] for wire in wires]
     shape = (sum(counts), *wires[0].shape[1:])
     image = wires[0].is_image
+    grid = channel_grid(shape) if image else shape
     places = np.cumsum([0, *counts])
 
     def function(n: Integers) -> Value:
@@ -106,15 +107,19 @@ def concatenation(
         ]
         return evaluate(node, parts)
 
+    nodes = tuple(name for wire in wires for name in wire.nodes)
+    low = np.concatenate([wire.low for wire in wires])
+    if not nodes and not isinstance(function(low.reshape(1, *grid)), Quantized):
+        nodes = (f"{node.name} (of several scales)",)
     orders = [np.arange(len(w.low)) if w.order is None else w.order for w in wires]
     order = np.concatenate([o + start for o, start in zip(orders, places[:-1], strict=True)])
     return Wire(
         graph.concat([wire.name for wire in wires], image=image, name=node.name),
         shape,
-        channel_grid(shape) if image else shape,
-        np.concatenate([wire.low for wire in wires]),
+        grid,
+        low,
         np.concatenate([wire.high for wire in wires]),
         function,
         order=None if image or np.array_equal(order, np.arange(len(order))) else order,
-        nodes=tuple(name for wire in wires for name in wire.nodes),
+        nodes=nodes,
     )

@@ -181,8 +181,9 @@ class _Operands:
                 f"{node.name}: the weights are not quantized", hint="quantize every linear layer"
             )
         if not isinstance(sample, Quantized) or wire.nodes or not wire.is_code:
+            since = f": it comes from {', '.join(wire.nodes)}" if wire.nodes else ""
             raise HwflowError(
-                f"{node.name}: its input is not quantized",
+                f"{node.name}: its input is not quantized{since}",
                 hint="put a quantizer in front of the layer, with one scale for all channels",
             )
         codes = weights.codes.astype(np.int64)

@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hwflow.compress.quantize.values import plain
+from hwflow.errors import RequestError
 from hwflow.exchange.batches import batched, fits_batches
 from hwflow.exchange.comparison import UNDECIDED, judged, of_logits
 from hwflow.exchange.export import Exported
+from hwflow.exchange.importing import normalised
 from hwflow.exchange.margins import software_margins
+from hwflow.exchange.reference import Reference, Trace
 from hwflow.exchange.runs import affordable, reference_run, run_qcdq, run_qonnx
+from hwflow.exchange.translation.graph import inverse
 
 REFERENCE = "the float64 reference"
 
@@ -59,7 +63,7 @@ def check_agreement(model: nn.Module, exported: Exported, inputs: NDArray[np.flo
     with torch.inference_mode():
         wanted = plain(model.eval()(torch.from_numpy(inputs))).numpy()
     results: dict[str, NDArray[Any]] = {}
-    trace = None if exported.qonnx is None else reference_run(onnx.load(exported.qonnx), inputs)
+    trace = None if exported.qonnx is None else _reference(exported.qonnx, inputs)
     if trace is not None:
         margin, results[REFERENCE] = trace.margin, trace.logits
     else:
@@ -81,6 +85,21 @@ def check_agreement(model: nn.Module, exported: Exported, inputs: NDArray[np.flo
         qcdq_max_abs=found.max_abs.get("QCDQ"),
         reference_max_abs=found.max_abs.get(REFERENCE),
     )
+
+
+def _reference(path: Path, inputs: NDArray[np.float32]) -> Trace | None:
+    """A run of the float64 reference on what hardware would be made of; None where there is none,
+    or where the network ends with more than its logits."""
+    model = onnx.load(str(path))
+    if not Reference.knows(model):
+        return None
+    try:
+        normal = normalised(model)
+    except RequestError:  # Hardware does not take it; lowering says so.
+        return None
+    if normal.head is not None or normal.top_k is not None:
+        return None
+    return reference_run(normal.model, np.transpose(inputs, inverse(normal.axes)))
 
 
 def _run(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_softmax, softmax
 
 from hwflow.errors import HwflowError
 
@@ -77,6 +78,13 @@ def of_classes(wanted: NDArray[np.int64], got: NDArray[np.int64]) -> Difference:
 def relative(wanted: Floats) -> Floats:
     """(N,) the tolerance for samples whose logits may be large."""
     return TOLERANCE * np.maximum(1.0, np.abs(wanted).max(axis=1))
+
+
+def put_out(logits: Floats, head: str | None) -> Floats:
+    """Logits, (N, classes), as a network puts them out that ends with Softmax or LogSoftmax."""
+    if head == "Softmax":
+        return softmax(logits, axis=1)
+    return log_softmax(logits, axis=1) if head == "LogSoftmax" else logits
 
 
 def judged(

@@ -8,13 +8,17 @@ import numpy as np
 import onnx
 
 from hwflow.data import Dataset, Split
-from hwflow.exchange.comparison import UNDECIDED, judged, of_logits, relative
+from hwflow.exchange.comparison import UNDECIDED, judged, of_logits, put_out, relative
 from hwflow.exchange.runs import run_traced
 from hwflow.host.software import Software
 
 
 def check_division(
-    whole: onnx.ModelProto, software: Software, data: Dataset, split: Split
+    whole: onnx.ModelProto,
+    software: Software,
+    data: Dataset,
+    split: Split,
+    head: str | None = None,
 ) -> dict[str, Any]:
     """Hold the divided network against the whole one, which qonnx runs.
 
@@ -25,6 +29,8 @@ def check_division(
         software: head, accelerator and tail, of it.
         data: the data set.
         split: samples of it.
+        head: what the whole network does behind its logits and the divided one does not, Softmax
+            or LogSoftmax; None: nothing.
 
     Returns:
         JSON: samples compared, how many of them lie too near to a rounding step to be decided by
@@ -37,6 +43,7 @@ def check_division(
     split = split.part(0, len(wanted))
     codes = software.codes(data, split)
     got = software.run(data, split, np.zeros(0, np.int64) if codes is None else codes).logits
+    got = put_out(got, head)
     network = "the network divided between host and accelerator"
     found = judged(
         {network: of_logits(wanted, got, relative(wanted))},

@@ -51,11 +51,11 @@ def run(request: Request, folder: Path, context: Context) -> LoweringFacts:
     imported = recipe.model is not None
     top_k = context.read(request.source, ImportFacts).top_k if imported else None
     hardware = choosing(recipe.hardware, top_k)
-    network = whole if imported else normalised(whole).model
-    division = divide(network, input_code(data), hardware.top_k or 1)
+    normal = None if imported else normalised(whole)
+    division = divide(normal.model if normal else whole, input_code(data), hardware.top_k or 1)
     check_chosen(division, recipe.hardware)
     division.save(folder)
-    host = _host(division, whole, Software(folder), data)
+    host = _host(division, whole, normal.head if normal else None, Software(folder), data)
     lowered = to_hardware(
         division.graph,
         division.quantizers,
@@ -73,12 +73,16 @@ def run(request: Request, folder: Path, context: Context) -> LoweringFacts:
 
 
 def _host(
-    division: Division, whole: onnx.ModelProto, software: Software, data: Dataset
+    division: Division,
+    whole: onnx.ModelProto,
+    head: str | None,
+    software: Software,
+    data: Dataset,
 ) -> HostFacts | None:
     """What the host computes, once it is known that the divided network is the whole one."""
     parts = division.facts()
     if division.is_simple:
         return None if parts is None else HostFacts.model_validate(parts)
     samples = data.validation.part(0, DIVISION_SAMPLES)
-    agreement = check_division(whole, software, data, samples)
+    agreement = check_division(whole, software, data, samples, head)
     return HostFacts.model_validate({"head": None, "tail": None, **(parts or {}), **agreement})

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from scipy.special import log_softmax, softmax
 
 from hwflow.errors import HwflowError
 from hwflow.exchange.batches import batched, fits_batches
-from hwflow.exchange.comparison import UNDECIDED, judged, of_classes, of_logits, relative
+from hwflow.exchange.comparison import UNDECIDED, judged, of_classes, of_logits, put_out, relative
 from hwflow.exchange.importing.normal import Normal
 from hwflow.exchange.importing.reading import element_type, set_batch
 from hwflow.exchange.reference import Trace
@@ -113,7 +112,7 @@ def compare(
     wanted = own[:count].reshape(count, -1).astype(np.float64)
     near = trace.margin < UNDECIDED
     if normal.top_k is None:
-        got = _headed(trace.logits, normal.head)
+        got = put_out(trace.logits, normal.head)
         difference = of_logits(wanted, got, relative(wanted))
     else:
         ranked, classes = wanted.astype(np.int64), trace.classes(normal.top_k)
@@ -140,10 +139,3 @@ def _indistinct(
         below = logits.max(axis=1, keepdims=True) - np.maximum(first, second)
         same |= below > VANISHING
     return np.all((wanted == got) | same, axis=1)
-
-
-def _headed(logits: Float, head: str | None) -> Float:
-    """Logits as the file puts them out."""
-    if head == "Softmax":
-        return softmax(logits, axis=1)
-    return log_softmax(logits, axis=1) if head == "LogSoftmax" else logits

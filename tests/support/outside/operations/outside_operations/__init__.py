@@ -1,0 +1,1 @@
+"""A package that is not hwflow: ONNX operations of the domain `acme`."""
