@@ -28,4 +28,6 @@ def why_skipped(board: Board) -> str:
     if not backends:
         return f"no back end makes bitstreams for {board.family}; the sources in rtl/ are complete"
     reasons = [reason for backend in backends if (reason := backend.why_not())]
+    if len(reasons) < len(backends):
+        return "the build ended before it was made; the sources in rtl/ are complete"
     return f"{'; or '.join(reasons)}; the sources in rtl/ are complete"

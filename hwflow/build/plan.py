@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hwflow.build.request import Request
 from hwflow.build.steps import (
+    bitstream,
     check,
     dataflow,
     export,
@@ -34,4 +35,4 @@ def plan(request: Request) -> list[Step]:
     steps.append(sim.step(request))
     if recipe.hardware.synthesis and recipe.verify.netlist:
         steps.append(netlist.step(request))
-    return steps
+    return steps + bitstream.steps(request)

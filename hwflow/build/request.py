@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hwflow.board import Board, load_board
+from hwflow.costs import clock_mhz
 from hwflow.engine.artifacts import write_whole
 from hwflow.engine.run_directory import OWN
 from hwflow.errors import RequestError
@@ -74,6 +75,7 @@ def prepare(
     if inputs is not None:
         overrides = [*overrides, f"model.inputs={json.dumps(str(inputs.resolve()))}"]
     loaded, found = load_recipe(recipe, overrides), load_board(board)
+    clock_mhz(loaded.recipe.hardware, found)
     run_dir = out or Path("runs") / f"{loaded.recipe.name}-{found.name}"
     return Request(loaded, found, run_dir)
 

@@ -99,7 +99,7 @@ def memory(words: int, bits: int, memories: Memories) -> tuple[int, int]:
     """LUTs and block RAMs (18 kbit) of a memory of weights: logic, LUT RAM or block RAM."""
     if words <= LOGIC_WORDS:
         return min(round(LOGIC_BIT * bits), 2**words - 2), 0
-    luts = memories.lut.packed(words, bits)
+    luts = memories.lut.luts_of_weights(words, bits)
     blocks = memories.block.blocks(words, bits)
     return (luts, 0) if luts <= memories.luts_a_block_of_weights * blocks else (0, blocks)
 

@@ -23,7 +23,7 @@ FABRIC = Fabric(
     memories=Memories(
         block=BlockRam(),
         # Two LUT4 choose between four cells, and slices join them: as Yosys 0.70 maps it.
-        lut=LutRam(one_address=(_CELL,), two_addresses=(_CELL,), joined=0.75),
+        lut=LutRam(one_address=(_CELL,), two_addresses=(_CELL,), joined=0.75, weights=_CELL),
         luts_a_block=400,
         # Yosys gives a block the cost of 32 cells.
         luts_a_block_of_weights=32 * _CELL.luts,

@@ -45,11 +45,13 @@ class LutRam:
         two_addresses: the same of memories that are read elsewhere.
         joined: outputs of cells between which a LUT for each bit chooses, beside what the slice
             itself chooses between where there is one address.
+        weights: cell of memories that kernels leave to synthesis: weights, of one address.
     """
 
     one_address: tuple[LutCell, ...]
     two_addresses: tuple[LutCell, ...]
     joined: float
+    weights: LutCell
 
     def luts(self, words: int, bits: int, one_address: bool) -> int:
         """LUTs that hold a memory, and those that choose between them."""
@@ -60,10 +62,10 @@ class LutRam:
         chosen = rows / self.joined - 1 if one_address else (rows - 1) / self.joined
         return held + bits * max(0, math.ceil(chosen))
 
-    def packed(self, words: int, bits: int) -> int:
-        """LUTs that hold a long memory of one address where other bits fill its cells up."""
-        cell = self.one_address[-1]
-        return math.ceil(math.ceil(words / cell.words) * bits * cell.luts / cell.bits)
+    def luts_of_weights(self, words: int, bits: int) -> int:
+        """LUTs that hold a memory of weights."""
+        cell = self.weights
+        return math.ceil(words / cell.words) * cell.luts * math.ceil(bits / cell.bits)
 
 
 @dataclass(frozen=True)

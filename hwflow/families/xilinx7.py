@@ -35,6 +35,7 @@ MEMORIES = Memories(
         one_address=(LutCell(32, 8, 4), LutCell(64, 4, 4)),
         two_addresses=(LutCell(32, 6, 4), LutCell(64, 3, 4)),
         joined=4,
+        weights=LutCell(64, 1, 1),
     ),
     luts_a_block=190,
     luts_a_block_of_weights=60,

@@ -23,6 +23,7 @@ MEMORIES = Memories(
         one_address=(LutCell(32, 16, 8), LutCell(64, 1, 1)),
         two_addresses=(LutCell(32, 14, 8), LutCell(64, 7, 8)),
         joined=4,
+        weights=LutCell(64, 1, 1),
     ),
     luts_a_block=370,
     luts_a_block_of_weights=60,

@@ -17,6 +17,7 @@ from hwflow.costs.layers import FLOAT_BITS
 from hwflow.engine.pipeline import ENDS
 from hwflow.engine.records import StepRecord
 from hwflow.facts import resources, verified
+from hwflow.facts.bitstream import BitstreamFacts
 from hwflow.facts.exported import ExportFacts
 from hwflow.facts.generated import RtlFacts
 from hwflow.facts.imported import ImportFacts
@@ -97,7 +98,7 @@ def assemble(
         host=_like(Host, lowering.host if lowering else None),
         hardware=_hardware(recipe, board, found, design) if design is not None else None,
         verification=_verification(found),
-        bitstream=Bitstream(skipped=why_skipped(board)) if design is not None else None,
+        bitstream=_bitstream(board, found) if design is not None else None,
         steps=[
             StepTime(name=name, seconds=record.seconds, cached=record.cached)
             for name, record in records.items()
@@ -119,6 +120,11 @@ class _Facts:
 def _like(part: type[Part], facts: BaseModel | None, without: str = "") -> Part | None:
     """A part of the report that says just what a step left."""
     return None if facts is None else part(**facts.model_dump(exclude={without}))
+
+
+def _bitstream(board: Board, found: _Facts) -> Bitstream:
+    made = _like(Bitstream, found.of("bitstream", BitstreamFacts))
+    return made or Bitstream(skipped=why_skipped(board))
 
 
 def _network(recipe: Recipe) -> str:

@@ -309,6 +309,11 @@ class Bitstream(_Part):
     fmax_mhz: float | None = None
     skipped: str | None = None
 
+    def __str__(self) -> str:
+        if self.path is None:
+            return f"none; {self.skipped}"
+        return f"{self.path}, good for {self.fmax_mhz:g} MHz [{self.tool}]"
+
 
 class StepTime(_Part):
     """Seconds that a step of the build took when it last ran."""

@@ -30,8 +30,8 @@ def summary(report: Report) -> RenderableType:
         parts += [_speed(report), _resources(report)]
     if report.verification is not None:
         parts.append(_verification(report))
-    if report.bitstream is not None and report.bitstream.skipped:
-        parts.append(Text(f"bitstream: none; {report.bitstream.skipped}", style="dim"))
+    if report.bitstream is not None:
+        parts.append(Text(f"bitstream: {report.bitstream}", style="dim"))
     if report.ended:
         parts.append(Text(f"ended      after export: {report.ended}", style="yellow"))
     if report.problem:

@@ -11,6 +11,7 @@ from hwflow.board import Board
 from hwflow.build.checking.accelerator import Accelerator, lower_and_fold
 from hwflow.build.checking.outcome import Check, Estimates
 from hwflow.build.checking.stages import Passed, pass_stages
+from hwflow.costs import clock_mhz
 from hwflow.errors import HwflowError, RequestError, ToolError
 from hwflow.recipe import Recipe
 
@@ -137,7 +138,7 @@ def _ended(recipe: Recipe, board: Board, passed: Passed, why: str) -> Check:
         board=board.name,
         assumptions=passed.assumptions,
         ends=why,
-        clock_mhz=recipe.hardware.clock_mhz or board.clock_mhz,
+        clock_mhz=clock_mhz(recipe.hardware, board),
         available=_available(board),
     )
 
@@ -150,7 +151,7 @@ def _goes_on(
         board=board.name,
         assumptions=() if passed is None else passed.assumptions,
         may_shrink=passed is not None and passed.may_shrink,
-        clock_mhz=recipe.hardware.clock_mhz or board.clock_mhz,
+        clock_mhz=clock_mhz(recipe.hardware, board),
         bound_cycles=found.bound_cycles,
         layers=found.layers,
         estimates=found.estimates,
