@@ -60,7 +60,7 @@ def cross_entropy(model: nn.Module, batch: Batch) -> torch.Tensor:
     return nn.functional.cross_entropy(model(batch.inputs), batch.labels)
 
 
-class Batches(IterableDataset):
+class Batches(IterableDataset[Batch]):
     """Batches of a split, shuffled and augmented anew in every epoch by a generator of its own.
 
     Samples lie in one tensor: a loader that collates them one by one takes longer than training.

@@ -77,16 +77,18 @@ class OneOf:
         ]
 
         def tag(value: Any) -> str | None:
-            def get(key: str) -> Any:
-                return value.get(key) if isinstance(value, dict) else getattr(value, key, None)
-
             for field, name in own:
-                if get(field) is not None:
+                if _get(value, field) is not None:
                     return name
-            asked = get(self.key)
+            asked = _get(value, self.key)
             return asked if isinstance(asked, str) and asked in models else None
 
         return tag
+
+
+def _get(value: Any, field: str) -> Any:
+    """Of data from YAML, or of a section."""
+    return value.get(field) if isinstance(value, dict) else getattr(value, field, None)
 
 
 def names(model: type[BaseModel], key: str) -> tuple[str, ...]:

@@ -62,4 +62,5 @@ class Dataset:
         if self.encoding is None:
             return split.inputs.astype(dtype)
         scale, offset = np.float32(self.encoding.scale), np.float32(self.encoding.offset)
-        return split.inputs.astype(dtype) * dtype(scale) + dtype(offset)
+        values: NDArray[Any] = split.inputs.astype(dtype) * dtype(scale) + dtype(offset)
+        return values

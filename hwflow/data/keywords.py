@@ -129,7 +129,8 @@ def _spoken(phonemes: list[Phoneme], random: Random) -> Float:
     share = (places - before)[:, None]
     log = np.log(spectra + FLOOR)
     after = np.minimum(before + 1, len(middles) - 1)
-    return loud * np.exp((1 - share) * log[before] + share * log[after])
+    energies: Float = loud * np.exp((1 - share) * log[before] + share * log[after])
+    return energies
 
 
 def _spectrum(phoneme: Phoneme, tract: float) -> Float:

@@ -34,7 +34,8 @@ def _amplitudes(levels: int) -> Complex:
 
 
 def _phases(count: int) -> Complex:
-    return np.exp(2j * np.pi * np.arange(count) / count)
+    points: Complex = np.exp(2j * np.pi * np.arange(count) / count)
+    return points
 
 
 def _rings(*counts: int) -> Complex:
@@ -49,7 +50,8 @@ def _square(side: int, corner: int = 0) -> Complex:
     inner = np.minimum(side / 2 - np.abs(real), side / 2 - np.abs(imaginary))
     outer = np.maximum(side / 2 - np.abs(real), side / 2 - np.abs(imaginary))
     keep = (outer > corner) | (inner > corner)
-    return (real + 1j * imaginary)[keep].ravel()
+    points: Complex = (real + 1j * imaginary)[keep].ravel()
+    return points
 
 
 _CONSTELLATIONS: dict[str, Complex] = {
@@ -89,7 +91,8 @@ def _keyed(points: Complex, random: Random) -> Complex:
     impulses[::SYMBOL] = random.choice(points, count)
     shaped = fftconvolve(impulses, _pulse(random.uniform(*ROLL_OFF)), mode="same")
     start = 2 * REACH * SYMBOL + random.integers(SYMBOL)
-    return shaped[start : start + LENGTH]
+    cut: Complex = shaped[start : start + LENGTH]
+    return cut
 
 
 def _offset_qpsk(random: Random) -> Complex:
@@ -106,7 +109,8 @@ def _gmsk(random: Random) -> Complex:
     bits = np.repeat(random.choice([-1.0, 1.0], count), SYMBOL)
     frequency = np.convolve(bits, gauss / gauss.sum(), mode="same")
     phase = np.cumsum(frequency) * np.pi / (2 * SYMBOL)
-    return np.exp(1j * phase[4 * SYMBOL :][:LENGTH])
+    signal: Complex = np.exp(1j * phase[4 * SYMBOL :][:LENGTH])
+    return signal
 
 
 def _message(random: Random) -> NDArray[np.float64]:
@@ -115,7 +119,8 @@ def _message(random: Random) -> NDArray[np.float64]:
     spectrum[int(MESSAGE * LENGTH) :] = 0
     spectrum[0] = 0
     message = np.fft.irfft(spectrum, LENGTH)
-    return message / np.abs(message).max()
+    normalised: NDArray[np.float64] = message / np.abs(message).max()
+    return normalised
 
 
 def _double_sideband(random: Random, carrier: float) -> Complex:
@@ -123,12 +128,14 @@ def _double_sideband(random: Random, carrier: float) -> Complex:
 
 
 def _single_sideband(random: Random, carrier: float) -> Complex:
-    return carrier + hilbert(_message(random))
+    signal: Complex = carrier + hilbert(_message(random))
+    return signal
 
 
 def _fm(random: Random) -> Complex:
     phase = 2 * np.pi * np.cumsum(0.05 * _message(random))
-    return np.exp(1j * phase)
+    signal: Complex = np.exp(1j * phase)
+    return signal
 
 
 def _digital(points: Complex) -> Callable[[Random], Complex]:
@@ -172,4 +179,5 @@ def _received(signal: Complex, random: Random) -> Complex:
     turns = random.uniform() + random.uniform(-OFFSET, OFFSET) * np.arange(LENGTH)
     noise = random.normal(size=(2, LENGTH)) * np.sqrt(0.5 * 10 ** (-random.uniform(*NOISE) / 10))
     received = signal * np.exp(2j * np.pi * turns) + noise[0] + 1j * noise[1]
-    return received / np.sqrt(np.mean(np.abs(received) ** 2))
+    normalised: Complex = received / np.sqrt(np.mean(np.abs(received) ** 2))
+    return normalised

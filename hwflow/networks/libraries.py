@@ -31,7 +31,8 @@ def build_torchvision(
             f"network.torchvision: there is no {spec.torchvision!r}",
             hint=nearest(spec.torchvision, names),
         )
-    return models.get_model(spec.torchvision, weights=None, num_classes=classes)
+    network: nn.Module = models.get_model(spec.torchvision, weights=None, num_classes=classes)
+    return network
 
 
 class Sequence(nn.Module):
@@ -44,7 +45,8 @@ class Sequence(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, *shape) to logits (N, classes); samples are read as one sequence each."""
-        return self.model(input_ids=self._tokens(x)).logits
+        logits: torch.Tensor = self.model(input_ids=self._tokens(x)).logits
+        return logits
 
     def check_samples(self, x: torch.Tensor) -> None:
         """Raise for tokens that are not in the vocabulary.
@@ -74,7 +76,8 @@ class Images(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) to logits (N, classes)."""
-        return self.model(pixel_values=x).logits
+        logits: torch.Tensor = self.model(pixel_values=x).logits
+        return logits
 
 
 def build_transformers(
@@ -134,10 +137,12 @@ def _loaded(
     try:
         if spec.checkpoint is None:
             config = transformers.AutoConfig.for_model(spec.transformers, **options)
-            return loader.from_config(config)
-        local = (base or Path()) / spec.checkpoint
-        source = str(local) if local.exists() else spec.checkpoint
-        return loader.from_pretrained(source, **options)
+            network: nn.Module = loader.from_config(config)
+        else:
+            local = (base or Path()) / spec.checkpoint
+            source = str(local) if local.exists() else spec.checkpoint
+            network = loader.from_pretrained(source, **options)
+        return network
     except (OSError, ValueError, TypeError, ImportError) as error:
         what = "config" if spec.checkpoint is None else "checkpoint"
         raise RequestError(

@@ -37,7 +37,8 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
-        return self.relu(self.body(x) + self.shortcut(x))
+        active: torch.Tensor = self.relu(self.body(x) + self.shortcut(x))
+        return active
 
 
 class PreActivationBlock(nn.Module):
@@ -63,7 +64,8 @@ class PreActivationBlock(nn.Module):
         """(N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
         active = self.first(x)
         shortcut = x if self.projection is None else self.projection(active)
-        return self.body(active) + shortcut
+        joined: torch.Tensor = self.body(active) + shortcut
+        return joined
 
 
 class AggregatedBlock(nn.Module):
@@ -95,7 +97,8 @@ class AggregatedBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
-        return self.relu(self.body(x) + self.shortcut(x))
+        active: torch.Tensor = self.relu(self.body(x) + self.shortcut(x))
+        return active
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:

@@ -104,7 +104,7 @@ def _check_teachers(recipe: Recipe, source: Source) -> None:
 
 def resolved_yaml(recipe: Recipe) -> str:
     """The recipe with all defaults filled in."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+    return str(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
 
 
 def _find(name_or_path: str) -> Path:

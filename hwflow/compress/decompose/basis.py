@@ -49,7 +49,7 @@ class Spectrum:
         small = self.matrix if rows <= columns else self.matrix.T
         try:
             values, vectors = torch.linalg.eigh(small @ small.T)
-        except torch.linalg.LinAlgError as error:
+        except RuntimeError as error:
             raise HwflowError(
                 f"eigenvectors of a weight's Gram matrix can't be had: {error}",
                 hint="weights may be too large for float64 squares; lower learning_rate before",

@@ -171,7 +171,8 @@ def _solve(products: torch.Tensor, gram: torch.Tensor) -> torch.Tensor:
 
 
 def _normalised(columns: torch.Tensor) -> torch.Tensor:
-    return columns / columns.norm(dim=0).clamp(min=1e-300)
+    normalised: torch.Tensor = columns / columns.norm(dim=0).clamp(min=1e-300)
+    return normalised
 
 
 def _by_taps(kernel: Kernel) -> _Components:

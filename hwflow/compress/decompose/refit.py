@@ -58,7 +58,7 @@ def _pairs(
     """What the last factor of a layer is given now, and what the layer made before."""
     last = model.get_submodule(name)[-1]  # type: ignore[index]
     wanted = original.get_submodule(name)
-    for batch in inputs.split(BATCH):
+    for batch in torch.split(inputs, BATCH):
         now, before = _calls(model, last, count, batch), _calls(original, wanted, count, batch)
         for (given, _), (_, made) in zip(now, before, strict=True):
             yield given, made

@@ -49,7 +49,7 @@ def _detectable(alpha: float) -> float:
     def phi(z: float) -> float:
         return math.log1p(z) / z - 0.5
 
-    tau = brentq(lambda t: phi(t) + phi(t / alpha), 1e-6, 10.0)
+    tau: float = brentq(lambda t: phi(t) + phi(t / alpha), 1e-6, 10.0)
     return (1 + tau) * (1 + alpha / tau)
 
 

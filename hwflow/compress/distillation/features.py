@@ -78,9 +78,8 @@ def as_features(output: Any, last: bool) -> torch.Tensor:
         output: a tensor, a quantized one, or a tuple that begins with one (attention).
         last: whether channels come last where there are three dimensions.
     """
-    value = getattr(output, "value", output)
-    if not isinstance(value, torch.Tensor):
-        value = value[0]
+    carried = getattr(output, "value", output)
+    value: torch.Tensor = carried if isinstance(carried, torch.Tensor) else carried[0]
     return value.transpose(1, 2) if last and value.ndim == 3 else value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -58,7 +59,8 @@ class HeadAttention(nn.Module):
         bias = attention.in_proj_bias
         self.register_parameter("in_proj_bias", None if bias is None else _zeros(bias, (3 * rows,)))
         out: nn.Linear = attention.out_proj
-        self.out_proj: nn.Linear = nn.utils.skip_init(
+        without_values: Any = nn.utils.skip_init
+        self.out_proj: nn.Linear = without_values(
             nn.Linear, rows, self.embed_dim, out.bias is not None, dtype=out.weight.dtype
         )
         self.out_proj.weight = _zeros(out.weight, (self.embed_dim, rows))
@@ -107,7 +109,8 @@ class HeadAttention(nn.Module):
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
         """(N, L, heads x head_dim) to (N, heads, L, head_dim)."""
-        return x.unflatten(2, (self.num_heads, self.head_dim)).transpose(1, 2)
+        by_head = x.reshape(*x.shape[:2], self.num_heads, self.head_dim)
+        return by_head.transpose(1, 2)
 
     def _mask(
         self, mask: torch.Tensor | None, padding: torch.Tensor | None, query: torch.Tensor
@@ -116,7 +119,7 @@ class HeadAttention(nn.Module):
         parts = []
         if mask is not None:
             # Of three dimensions, it has one for each sample and head.
-            heads = mask if mask.dim() == 2 else mask.unflatten(0, (query.shape[0], -1))
+            heads = mask if mask.dim() == 2 else mask.reshape(query.shape[0], -1, *mask.shape[1:])
             parts.append(_additive(heads, query))
         if padding is not None:
             padding = padding.unsqueeze(0) if padding.dim() == 1 else padding

@@ -49,7 +49,8 @@ class Gates(nn.Module):
 
     def forward(self) -> torch.Tensor:
         """The mask, of the scores' shape: 0 or 1."""
-        mask: torch.Tensor = _StraightThrough.apply(self.scores, self.keep)
+        straight_through: Any = _StraightThrough
+        mask: torch.Tensor = straight_through.apply(self.scores, self.keep)
         return mask
 
     def draw(self) -> None:

@@ -101,7 +101,7 @@ class Selector:
         n, m = subject.selection.n_of_m
         kept = n + math.ceil((m - n) * (1 - progress))
         scores = self._scores(subject)
-        rows = scores.transpose(1, -1).unflatten(-1, (-1, m))
+        rows = torch.unflatten(scores.transpose(1, -1), -1, (-1, m))
         keep = torch.zeros_like(rows, dtype=torch.bool)
         keep.scatter_(-1, rows.topk(kept, -1).indices, True)
         subject.gates.keep.copy_(keep.flatten(-2).transpose(1, -1))

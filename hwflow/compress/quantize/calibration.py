@@ -58,7 +58,7 @@ def samples(data: Dataset, count: int, seed: int) -> list[torch.Tensor]:
     order = np.random.default_rng(seed).permutation(len(data.train))[:count]
     chosen = Split(data.train.inputs[order], data.train.labels[order])
     inputs = torch.from_numpy(data.floats(chosen))
-    return list(inputs.split(BATCH))
+    return list(torch.split(inputs, BATCH))
 
 
 @torch.no_grad()

@@ -93,7 +93,8 @@ def quantize_network(
     policies = Policies(settings)
     _Pass(traced, policies, structure).run()
     policies.check()
-    traced.graph.lint()
+    graph: Any = traced.graph
+    graph.lint()
     traced.recompile()
     return traced
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import brevitas.nn as qnn
 from brevitas.quant import Int32Bias
@@ -72,7 +72,14 @@ def _convolution(layer: Any, options: dict[str, Any]) -> Any:
     )
 
 
-class Attention(qnn.QuantMultiheadAttention):
+# Brevitas has no types, and a checked class derives from none that is unknown.
+if TYPE_CHECKING:
+    _BrevitasAttention = nn.Module
+else:
+    _BrevitasAttention = qnn.QuantMultiheadAttention
+
+
+class Attention(_BrevitasAttention):
     """Brevitas's attention, which torch.nn's transformer layers take in place of their own."""
 
     # Asked for by them: without a bias here they compute nothing past the layer.

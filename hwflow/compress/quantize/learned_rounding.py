@@ -84,7 +84,7 @@ def round_layer(
         error = (_apply(layer, inputs[index], codes * scale) - wanted[index]).square()
         loss = error.flatten(1).sum(1).mean() + _regulariser(up, step / settings.steps)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
     with torch.no_grad():
         learned = torch.clamp(below + (sigmoid(choice) > 0.5).float(), lowest, highest) * scale
@@ -105,7 +105,8 @@ def _regulariser(up: torch.Tensor, progress: float) -> torch.Tensor:
 
 def _apply(layer: Any, inputs: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """A layer's output with other weights."""
-    return layer.inner_forward_impl(inputs, weight, layer.bias)
+    output: torch.Tensor = layer.inner_forward_impl(inputs, weight, layer.bias)
+    return output
 
 
 @torch.no_grad()

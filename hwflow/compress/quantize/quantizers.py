@@ -136,9 +136,10 @@ def _binary(limit: float) -> Any:
     )
 
 
-def binary_activation(limit: float = 1.0) -> qnn.QuantIdentity:
+def binary_activation(limit: float = 1.0) -> nn.Module:
     """-limit or +limit, by sign; gradients pass within that range."""
-    return qnn.QuantIdentity(act_quant=_binary(limit), return_quant_tensor=True)
+    sign: nn.Module = qnn.QuantIdentity(act_quant=_binary(limit), return_quant_tensor=True)
+    return sign
 
 
 def relu_activation(settings: Quantize, *, clip: float | None = None) -> nn.Module:
@@ -154,7 +155,8 @@ def relu_activation(settings: Quantize, *, clip: float | None = None) -> nn.Modu
     quantizer = activation_quantizer(settings, bits, signed=False)
     if clip is not None and is_integer(settings):
         quantizer = quantizer.let(scaling_impl_type=ScalingImplType.PARAMETER, scaling_init=clip)
-    return qnn.QuantReLU(act_quant=quantizer, return_quant_tensor=is_integer(settings))
+    relu: nn.Module = qnn.QuantReLU(act_quant=quantizer, return_quant_tensor=is_integer(settings))
+    return relu
 
 
 def signed_activation(settings: Quantize, bits: int | None = None) -> nn.Module:
@@ -165,7 +167,10 @@ def signed_activation(settings: Quantize, bits: int | None = None) -> nn.Module:
         bits: default: those of activations that can be negative.
     """
     quantizer = activation_quantizer(settings, bits or settings.negative_bits, signed=True)
-    return qnn.QuantIdentity(act_quant=quantizer, return_quant_tensor=is_integer(settings))
+    identity: nn.Module = qnn.QuantIdentity(
+        act_quant=quantizer, return_quant_tensor=is_integer(settings)
+    )
+    return identity
 
 
 def input_quantizer(settings: Quantize, bits: int, signed: bool, limit: float) -> nn.Module:
@@ -182,7 +187,7 @@ def input_quantizer(settings: Quantize, bits: int, signed: bool, limit: float) -
     if bits == 1 and signed:
         return binary_activation(limit)
     kind = Int8ActPerTensorFloat if signed else Uint8ActPerTensorFloat
-    return qnn.QuantIdentity(
+    identity: nn.Module = qnn.QuantIdentity(
         act_quant=kind.let(
             bit_width=bits,
             narrow_range=signed,
@@ -191,3 +196,4 @@ def input_quantizer(settings: Quantize, bits: int, signed: bool, limit: float) -
         ),
         return_quant_tensor=True,
     )
+    return identity

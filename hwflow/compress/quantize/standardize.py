@@ -31,7 +31,8 @@ def standardize(traced: fx.GraphModule, example: torch.Tensor | None) -> None:
     """Bring a traced network into the form that the quantizing pass knows.
 
     Functional dropout, sigmoids, pools and means over positions become modules; averages over
-    whole images become adaptive ones; a ReLU behind a max pool is moved before it, which changes no value.
+    whole images become adaptive ones; a ReLU behind a max pool is moved before it, which changes no
+    value.
 
     Args:
         traced: changed in place.
@@ -48,7 +49,8 @@ def standardize(traced: fx.GraphModule, example: torch.Tensor | None) -> None:
     if example is not None:
         _whole_images(traced, example)
     _relus_before_pools(traced)
-    traced.graph.lint()
+    graph: Any = traced.graph
+    graph.lint()
     traced.recompile()
 
 

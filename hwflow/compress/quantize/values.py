@@ -13,15 +13,17 @@ from torch import nn
 
 def plain(value: Any) -> torch.Tensor:
     """The real values of a tensor that may carry its scale along."""
-    return value.value if isinstance(value, QuantTensor) else value
+    real: torch.Tensor = value.value if isinstance(value, QuantTensor) else value
+    return real
 
 
 def unquantized(model: nn.Module) -> AbstractContextManager[Any]:
     """While it is entered, a network computes in float, in eval mode."""
-    return quantization_status_manager(
+    off: AbstractContextManager[Any] = quantization_status_manager(
         model,
         disable_act_quant=True,
         disable_weight_quant=True,
         disable_bias_quant=True,
         is_training=False,
     )
+    return off

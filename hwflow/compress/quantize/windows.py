@@ -15,7 +15,8 @@ def note_shapes(traced: fx.GraphModule, example: torch.Tensor) -> None:
     traced.recompile()
     traced.eval()
     with torch.no_grad():
-        ShapeProp(traced).propagate(example)
+        shapes: Any = ShapeProp
+        shapes(traced).propagate(example)
     traced.train()
 
 

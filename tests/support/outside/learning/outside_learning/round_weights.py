@@ -26,7 +26,7 @@ class RoundWeightsStage:
     def check(self, model, settings, shape=None):
         pass
 
-    def expected(self, model, settings):
+    def expected(self, model, settings, shape=None, target=None):
         return model
 
     def run(self, model, settings, context):
