@@ -106,6 +106,9 @@ def concatenation(
         ]
         return evaluate(node, parts)
 
+    ends = [np.stack([wire.low, wire.high]).reshape(2, *wire.grid) for wire in wires]
+    whole = evaluate(node, [wire.function(end) for wire, end in zip(wires, ends, strict=True)])
+    differ = all(wire.is_code for wire in wires) and not isinstance(whole, Quantized)
     orders = [np.arange(len(w.low)) if w.order is None else w.order for w in wires]
     order = np.concatenate([o + start for o, start in zip(orders, places[:-1], strict=True)])
     return Wire(
@@ -117,4 +120,5 @@ def concatenation(
         function,
         order=None if image or np.array_equal(order, np.arange(len(order))) else order,
         nodes=tuple(name for wire in wires for name in wire.nodes),
+        mixed=node.name if differ else next((w.mixed for w in wires if w.mixed), None),
     )

@@ -31,7 +31,8 @@ def standardize(traced: fx.GraphModule, example: torch.Tensor | None) -> None:
     """Bring a traced network into the form that the quantizing pass knows.
 
     Functional dropout, sigmoids, pools and means over positions become modules; averages over
-    whole images become adaptive ones; a ReLU behind a max pool is moved before it, which changes no value.
+    whole images become adaptive ones; a ReLU behind a max pool is moved before it, which changes
+    no value.
 
     Args:
         traced: changed in place.
