@@ -168,6 +168,8 @@ def _inexpressible(model: onnx.ModelProto) -> str | None:
             return "QCDQ has no binary numbers (-1 and +1)"
         if node.op_type == "FloatQuant":
             return "QCDQ has no minifloats"
+        if node.op_type == "Quant" and _mode(node, "ROUND") not in ("ROUND", "HALF_EVEN"):
+            return "QCDQ rounds to the nearest only"
         if node.op_type == "Trunc" and _mode(node) != "ROUND":
             return "QCDQ rounds to the nearest where TruncAvgPool2d leaves low bits out"
         if node.op_type == "Quant" and _overflows(*(values.get(name) for name in node.input)):
@@ -178,10 +180,10 @@ def _inexpressible(model: onnx.ModelProto) -> str | None:
     return None
 
 
-def _mode(node: onnx.NodeProto) -> str:
-    """How a Trunc rounds."""
+def _mode(node: onnx.NodeProto, default: str = "FLOOR") -> str:
+    """How a Trunc or a Quant rounds."""
     modes = (a.s.decode() for a in node.attribute if a.name == "rounding_mode")
-    return next(modes, "FLOOR").upper()
+    return next(modes, default).upper()
 
 
 def _overflows(
