@@ -14,7 +14,6 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from hwflow.build.checking import check_recipe
-from hwflow.build.checking.check import normalised
 from hwflow.compress.quantize.calibration import calibrate
 from hwflow.compress.quantize.graph import quantize_network
 from hwflow.compress.quantize.tracing import made_of_brevitas
@@ -23,6 +22,7 @@ from hwflow.dataflow.integers import InputCode
 from hwflow.dataflow.lower import lower
 from hwflow.errors import RequestError
 from hwflow.exchange import check_agreement, export
+from hwflow.exchange.importing.importer import normalised
 from hwflow.recipe import Digits, Hardware, Quantize, Recipe
 from tests.compress.quantize.networks import SHAPE, TAKEN, Block, head, unit
 from tests.fuzz.brevitas_network import ENCODING, Exported
@@ -99,6 +99,12 @@ PLAIN = {
     "hardtanh": lambda: middle(nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8), nn.Hardtanh()),
     "tanh": lambda: middle(nn.Conv2d(8, 8, 1), nn.Tanh()),
     "sigmoid": lambda: middle(nn.Conv2d(8, 8, 1), nn.Sigmoid()),
+    "prelu": lambda: middle(nn.Conv2d(8, 8, 1), nn.PReLU(8), nn.Conv2d(8, 8, 1), nn.PReLU()),
+    "elu": lambda: middle(nn.Conv2d(8, 8, 1), nn.ELU(0.7), nn.Conv2d(8, 8, 1), nn.SELU()),
+    "softplus": lambda: middle(
+        *(nn.Conv2d(8, 8, 1), nn.Softplus(), nn.Conv2d(8, 8, 1), nn.Hardsigmoid()),
+        *(nn.Conv2d(8, 8, 1), nn.Softsign()),
+    ),
     "upsample": lambda: middle(nn.Upsample(scale_factor=2), *unit(8, 4), channels=4),
     "upsampling": lambda: middle(nn.UpsamplingNearest2d(scale_factor=2), *unit(8, 4), channels=4),
     "pool before batch norm": lambda: middle(
@@ -195,7 +201,7 @@ def test_and_computes_what_the_software_computes(finn, tmp_path, name):
     exported = export(model, SHAPE, tmp_path)
     agreement = check_agreement(model, exported, samples.numpy())
     assert agreement.undecided < agreement.samples
-    network = normalised(exported.qonnx)
+    network = normalised(onnx.load(str(exported.qonnx))).model
     onnx.save(network, str(tmp_path / "network.onnx"))
     hardware = lower(tmp_path / "network.onnx", CODE, Hardware(), PYNQ)
     case = Exported(network, CODE, SHAPE, 3)
