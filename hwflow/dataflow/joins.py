@@ -107,10 +107,9 @@ def concatenation(
         ]
         return evaluate(node, parts)
 
-    nodes = tuple(name for wire in wires for name in wire.nodes)
-    low = np.concatenate([wire.low for wire in wires])
-    if not nodes and not isinstance(function(low.reshape(1, *grid)), Quantized):
-        nodes = (f"{node.name} (of several scales)",)
+    ends = [np.stack([wire.low, wire.high]).reshape(2, *wire.grid) for wire in wires]
+    whole = evaluate(node, [wire.function(end) for wire, end in zip(wires, ends, strict=True)])
+    differ = all(wire.is_code for wire in wires) and not isinstance(whole, Quantized)
     orders = [np.arange(len(w.low)) if w.order is None else w.order for w in wires]
     order = np.concatenate([o + start for o, start in zip(orders, places[:-1], strict=True)])
     return Wire(
@@ -121,5 +120,6 @@ def concatenation(
         np.concatenate([wire.high for wire in wires]),
         function,
         order=None if image or np.array_equal(order, np.arange(len(order))) else order,
-        nodes=nodes,
+        nodes=tuple(name for wire in wires for name in wire.nodes),
+        mixed=node.name if differ else next((w.mixed for w in wires if w.mixed), None),
     )

@@ -180,6 +180,12 @@ class _Operands:
             raise HwflowError(
                 f"{node.name}: the weights are not quantized", hint="quantize every linear layer"
             )
+        if wire.mixed is not None:
+            raise HwflowError(
+                f"{wire.mixed}: concatenates codes of different scales, of which {node.name} can't"
+                " make products",
+                hint="let all that is concatenated go through one and the same quantizer",
+            )
         if not isinstance(sample, Quantized) or wire.nodes or not wire.is_code:
             since = f": it comes from {', '.join(wire.nodes)}" if wire.nodes else ""
             raise HwflowError(

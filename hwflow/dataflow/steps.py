@@ -64,6 +64,7 @@ def quantizer(graph: HardwareGraph, reference: Reference, node: onnx.NodeProto, 
         shared=False,
         nodes=(),
         bipolar=sample.bipolar,
+        mixed=None,
     )
 
 

@@ -39,6 +39,7 @@ class Wire:
         shared: whether anything else in the network reads it too, or what led to it.
         nodes: names of the network's operations since the integers were made, for messages.
         bipolar: whether the integers are -1 and +1 only.
+        mixed: name of the concatenation that joined codes of different scales; None: they have one.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Wire:
     shared: bool = False
     nodes: tuple[str, ...] = ()
     bipolar: bool = False
+    mixed: str | None = None
 
     @property
     def is_image(self) -> bool:

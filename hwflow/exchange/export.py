@@ -23,6 +23,8 @@ from hwflow.exchange.operations import by_name
 OPSET = 13
 # Bits of the integers that biases are in QCDQ.
 BIAS_BITS = 32
+# Characters of an exporter's message that are passed on.
+SHOWN = 300
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,15 @@ def _to_qonnx(model: nn.Module, example: torch.Tensor, file: Path) -> str | None
         onnx.save(cleaned, str(file))
     except Exception as error:  # Exporters raise whatever they run into.
         file.unlink(missing_ok=True)
-        return f"Brevitas can't export it: {type(error).__name__}: {error}"
+        return _said(error)
     return None
+
+
+def _said(error: Exception) -> str:
+    """What an exporter raised, without the graphs that some list."""
+    text = " ".join(str(error).split())
+    short = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+    return f"Brevitas can't export it: {type(error).__name__}: {short}"
 
 
 def _set_domains(file: Path) -> None:
@@ -146,7 +155,7 @@ def _to_qcdq(model: nn.Module, example: torch.Tensor, file: Path) -> str | None:
         export_onnx_qcdq(model, example, str(file), opset_version=OPSET, dynamo=False)
     except Exception as error:  # Exporters raise whatever they run into.
         file.unlink(missing_ok=True)
-        return f"Brevitas can't export it: {type(error).__name__}: {error}"
+        return _said(error)
     return None
 
 
@@ -159,6 +168,8 @@ def _inexpressible(model: onnx.ModelProto) -> str | None:
             return "QCDQ has no binary numbers (-1 and +1)"
         if node.op_type == "FloatQuant":
             return "QCDQ has no minifloats"
+        if node.op_type == "Quant" and _mode(node, "ROUND") not in ("ROUND", "HALF_EVEN"):
+            return "QCDQ rounds to the nearest only"
         if node.op_type == "Trunc" and _mode(node) != "ROUND":
             return "QCDQ rounds to the nearest where TruncAvgPool2d leaves low bits out"
         if node.op_type == "Quant" and _overflows(*(values.get(name) for name in node.input)):
@@ -169,10 +180,10 @@ def _inexpressible(model: onnx.ModelProto) -> str | None:
     return None
 
 
-def _mode(node: onnx.NodeProto) -> str:
-    """How a Trunc rounds."""
+def _mode(node: onnx.NodeProto, default: str = "FLOOR") -> str:
+    """How a Trunc or a Quant rounds."""
     modes = (a.s.decode() for a in node.attribute if a.name == "rounding_mode")
-    return next(modes, "FLOOR").upper()
+    return next(modes, default).upper()
 
 
 def _overflows(

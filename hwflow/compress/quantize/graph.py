@@ -152,6 +152,11 @@ class _Pass:
         if is_average(module):
             self._quantize_input(node)
             return False
+        if getattr(module, "divisor_override", None) is not None:
+            raise RequestError(
+                f"layer {place(node)}: an average pool with divisor_override is not exportable",
+                hint="leave it out, and scale what comes after",
+            )
         if isinstance(module, nn.Sigmoid | nn.Tanh):
             self._squash(node, module)
             return True

@@ -10,7 +10,7 @@ OPERATIONS = (
     Operation(("Abs", "Sqrt", "Pow"), batching=EACH, exact=True),
     Operation(("Erf", "Floor", "Round", "Ceil", "Exp", "Log"), batching=EACH),
     Operation(("Min", "Max", "Where", "GreaterOrEqual"), batching=EACH),
-    Operation(("HardSigmoid", "HardSwish", "Elu", "Gelu"), batching=EACH),
+    Operation(("HardSwish", "Gelu"), batching=EACH),
     Operation(("ConvTranspose",), batching=EACH, slow=True),
     Operation(("Gather",), batching=along(0)),
     Operation(("LayerNormalization",), batching=along(-1), exact=True),

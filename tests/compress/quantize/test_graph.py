@@ -14,7 +14,6 @@ from hwflow.compress.quantize import quantize_network
 from hwflow.compress.quantize.calibration import calibrate
 from hwflow.compress.quantize.graph import standard_graph
 from hwflow.compress.quantize.inputs import input_structure
-from hwflow.compress.quantize.lint import violations
 from hwflow.compress.quantize.tracing import is_join
 from hwflow.data import load
 from hwflow.networks import Rescale, TensorNorm
@@ -77,7 +76,6 @@ def test_every_layer_sees_integers_and_every_join_one_scale(name):
         assert value.bit_width <= 8
     assert all(torch.equal(scales[0], scale) for scales in joins for scale in scales)
     assert len(joins) == {"residual": 3, "pre_activation": 2, "dense": 3}.get(name, 0)
-    assert not violations(model)
 
 
 @pytest.mark.parametrize("name", TAKEN)
@@ -182,7 +180,6 @@ def test_a_layer_that_is_called_twice_is_quantized_once():
     model = quantize_network(Twice(), settings(), INPUT)
     calibrate(model, [SAMPLES])
     assert len([n for n in model.graph.nodes if n.target == "same"]) == 2
-    assert not violations(model)
 
 
 @pytest.mark.parametrize("make", [Residual, factors])
