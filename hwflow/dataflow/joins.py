@@ -116,7 +116,7 @@ def concatenation(
         graph.concat([wire.name for wire in wires], image=image, name=node.name),
         shape,
         grid,
-        low,
+        np.concatenate([wire.low for wire in wires]),
         np.concatenate([wire.high for wire in wires]),
         function,
         order=None if image or np.array_equal(order, np.arange(len(order))) else order,

@@ -61,7 +61,7 @@ import pytest
 from hwflow.dataflow.finn_setup import prepare_finn
 from hwflow.emulate import Emulator
 from hwflow.errors import RequestError
-from hwflow.exchange import Reference
+from hwflow.exchange.reference import Reference
 from hwflow.host import divide
 from tests.host.test_division import specialised
 from tests.support.model_files import File, checked, saved

@@ -21,7 +21,8 @@ from hwflow.data import load
 from hwflow.dataflow.integers import InputCode
 from hwflow.dataflow.lower import lower
 from hwflow.errors import RequestError
-from hwflow.exchange import check_agreement, export
+from hwflow.exchange.agreement import check_agreement
+from hwflow.exchange.export import export
 from hwflow.exchange.importing.importer import normalised
 from hwflow.recipe import Digits, Hardware, Quantize, Recipe
 from tests.compress.quantize.networks import SHAPE, TAKEN, Block, head, unit
