@@ -354,12 +354,22 @@ def _described(models: Sequence[Any]) -> list[Row]:
 @main.command()
 @_as_json
 def kernels(as_json: bool) -> None:
-    """List hwflow's own RTL kernels."""
-    from dataclasses import asdict
+    """List the hardware layers: hwflow's own RTL kernels, FINN+'s, and others'."""
+    from hwflow.dataflow.finn_setup import prepare_finn
+    from hwflow.kernels.catalogue import hardware_layers
 
-    from hwflow.kernels import KERNELS
-
-    _list([asdict(kernel) for kernel in KERNELS], as_json)
+    prepare_finn()
+    rows = [
+        {
+            "name": layer.KERNEL,
+            "of": layer.origin(),
+            "op": name,
+            "cycles": layer.RATE,
+            "summary": layer.SUMMARY,
+        }
+        for name, layer in hardware_layers().items()
+    ]
+    _list(rows, as_json)
 
 
 @main.command()

@@ -10,11 +10,12 @@ from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.infer_datatypes import InferDataTypes
 
+from hwflow.kernels.catalogue import implementation
+from hwflow.kernels.multiplying import MultiplyingLayer
+from hwflow.kernels.thresholding.op import Thresholding_rtl
+from hwflow.kernels.windows.reading import ImagePreparation
+
 BINARY, NUMBER = DataType["BIPOLAR"], DataType["INT2"]
-# Layers that move integers, whatever they stand for, and a pool that takes the greatest of them.
-MOVING = frozenset(
-    {"ConvolutionInputGenerator", "UpsampleNearestNeighbour", "DuplicateStreams", "Pool"}
-)
 
 
 class WidenBipolar(Transformation):
@@ -30,7 +31,8 @@ class WidenBipolar(Transformation):
         """Widen every such activation."""
         wide = _numbers(model)
         for node in model.graph.node:
-            if node.op_type == "Thresholding" and node.output[0] in wide:
+            thresholding = issubclass(implementation(model, node), Thresholding_rtl)
+            if thresholding and node.output[0] in wide:
                 thresholds = model.get_initializer(node.input[1])
                 model.set_initializer(node.input[1], np.repeat(thresholds, 2, axis=1))
                 layer = getCustomOp(node)
@@ -40,17 +42,18 @@ class WidenBipolar(Transformation):
         for name in wide:
             model.set_tensor_datatype(name, NUMBER)
         for node in model.graph.node:
-            if node.op_type in {"MVAU", "VVAU"}:
+            layer = implementation(model, node)
+            if issubclass(layer, MultiplyingLayer):
                 self._widen_weights(model, node)
-            elif node.op_type == "FMPadding" and node.input[0] in wide:
-                # FINN's layer can't even say that it pads binary numbers.
+            elif issubclass(layer, ImagePreparation) and node.input[0] in wide:
+                # FINN's padding can't even say that it pads binary numbers.
                 getCustomOp(node).set_nodeattr("inputDataType", NUMBER.name)
         return model.transform(InferDataTypes()), False
 
     @staticmethod
     def _widen_weights(model: ModelWrapper, node: onnx.NodeProto) -> None:
-        types = [model.get_tensor_datatype(name) for name in node.input[:2]]
-        if types[1] == BINARY and (types[0] != BINARY or node.op_type == "VVAU"):
+        binary = _is_binary(model, node.input[1])
+        if binary and not implementation(model, node).TAKES_BINARY:
             model.set_tensor_datatype(node.input[1], NUMBER)
             getCustomOp(node).set_nodeattr("weightDataType", NUMBER.name)
 
@@ -63,9 +66,10 @@ def _numbers(model: ModelWrapper) -> set[str]:
         found = set(wide)
         for node in model.graph.node:
             touched = {name for name in (*node.input, *node.output) if name in binary}
-            if _moves(node):
+            layer = implementation(model, node)
+            if layer(node).keeps_binary():
                 found |= touched if touched & found else set()
-            elif not _is_xnor(model, node):
+            elif not layer.TAKES_BINARY:
                 found |= {name for name in node.input if name in binary}
         if found == wide:
             return {name for name in wide if model.get_initializer(name) is None}
@@ -74,13 +78,3 @@ def _numbers(model: ModelWrapper) -> set[str]:
 
 def _is_binary(model: ModelWrapper, name: str) -> bool:
     return bool(model.get_tensor_datatype(name) == BINARY)
-
-
-def _moves(node: onnx.NodeProto) -> bool:
-    if node.op_type == "Pool":
-        return bool(getCustomOp(node).get_nodeattr("Function") == "MaxPool")
-    return node.op_type in MOVING
-
-
-def _is_xnor(model: ModelWrapper, node: onnx.NodeProto) -> bool:
-    return node.op_type == "MVAU" and all(_is_binary(model, name) for name in node.input[:2])

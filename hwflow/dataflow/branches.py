@@ -8,7 +8,8 @@ from onnx import TensorProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 
-from hwflow.dataflow.graph import DOMAIN
+from hwflow.kernels import DOMAIN
+from hwflow.kernels.duplicate_streams.op import DuplicateStreams_rtl
 
 
 class DuplicateBranches(Transformation):
@@ -43,7 +44,7 @@ class DuplicateBranches(Transformation):
         model.graph.node.insert(
             first,
             helper.make_node(
-                "DuplicateStreams",
+                DuplicateStreams_rtl.BASE.__name__,
                 [tensor],
                 copies,
                 name=f"{tensor}_copies",

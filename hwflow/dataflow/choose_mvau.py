@@ -21,26 +21,20 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
-import numpy as np
 import onnx
-from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.board import Board
 from hwflow.config.yaml_source import nearest
-from hwflow.costs.hardware import Folding, mvu_dsps, mvu_luts
-from hwflow.costs.products import takes_dsps
-from hwflow.dataflow.layer_names import user_name
-from hwflow.dataflow.specialise import base_op
 from hwflow.errors import RequestError
+from hwflow.kernels.catalogue import hardware_layer
+from hwflow.kernels.layer import HardwareLayer
+from hwflow.kernels.layer_names import user_name
+from hwflow.kernels.multiplying import MultiplyingLayer, Unit
 from hwflow.recipe.hardware import MvauChoice
-
-Unit = Literal["dsp", "lut"]
 
 
 @dataclass(frozen=True)
@@ -78,9 +72,16 @@ def choose_mvau(
         RequestError: a pattern is none, matches no layer, or asks for DSP blocks in a layer whose
             numbers they don't multiply.
     """
-    nodes = [node for node in model.graph.node if base_op(node) in {"MVAU", "VVAU"}]
-    layers = [Layer(node.name, _units(model, node, board.part)) for node in nodes]
-    users = {node.name: user_name(node) for node in nodes}
+    nodes = {
+        layer.onnx_node.name: (layer.onnx_node, layer.units(model))
+        for layer in map(hardware_layer, model.graph.node)
+        if isinstance(layer, MultiplyingLayer)
+    }
+    layers = [
+        Layer(name, {unit: _cost(hardware_layer(made), board.part) for unit, made in units.items()})
+        for name, (_, units) in nodes.items()
+    ]
+    users = {name: user_name(node) for name, (node, _) in nodes.items()}
     asked = _asked(wanted, users)
     fixed: dict[str, Unit] = {}
     for layer in layers:
@@ -96,8 +97,8 @@ def choose_mvau(
         if unit != "auto":
             fixed[layer.name] = unit
     chosen = least_use(layers, fixed, _others(model, nodes, board.part), board)
-    for node in nodes:
-        _apply(model, node, chosen[node.name])
+    for name, (node, units) in nodes.items():
+        _apply(model, node, units[chosen[name]])
     return chosen
 
 
@@ -196,61 +197,19 @@ def _asked(
 # ------------------------------------------------------------------------------ hardware layers
 
 
-def _units(model: ModelWrapper, node: onnx.NodeProto, part: str) -> dict[Unit, Cost]:
-    """The units that a layer can have, with what each takes."""
-    layer = getCustomOp(node)
-    if node.op_type == "XnorMVAU_rtl":
-        return {"lut": Cost(layer.lut_estimation(part), 0)}
-    on_luts = _on_luts(model, node)
-    units: dict[Unit, Cost] = {"lut": Cost(on_luts.lut_estimation(part), 0)}
-    if node.op_type == "MVAU_rtl":
-        folding = Folding(layer.get_nodeattr("PE"), layer.get_nodeattr("SIMD"))
-        bits = [layer.get_input_datatype(i).bitwidth() for i in (1, 0)]
-        units["dsp"] = Cost(mvu_luts(folding, *bits), mvu_dsps(folding, *bits))
-    elif node.op_type == "VVAU_rtl" and takes_dsps(layer.products.weights, layer.products.inputs):
-        on_dsps = getCustomOp(_copy(node))
-        on_dsps.set_nodeattr("resType", "dsp")
-        units["dsp"] = Cost(on_dsps.lut_estimation(part), on_dsps.dsp_estimation(part))
-    return units
+def _cost(layer: HardwareLayer, part: str) -> Cost:
+    return Cost(int(layer.lut_estimation(part)), int(layer.dsp_estimation(part)))
 
 
-def _copy(node: onnx.NodeProto) -> onnx.NodeProto:
-    copy = onnx.NodeProto()
-    copy.CopyFrom(node)
-    return copy
+def _others(model: ModelWrapper, multiplying: Collection[str], part: str) -> Cost:
+    """What all layers take that are not among those of some names."""
+    rest = [node for node in model.graph.node if node.name not in multiplying]
+    costs = [_cost(hardware_layer(node), part) for node in rest]
+    return Cost(sum(cost.lut for cost in costs), sum(cost.dsp for cost in costs))
 
 
-def _on_luts(model: ModelWrapper, node: onnx.NodeProto) -> Any:
-    """The op of a copy of a layer, on LUTs."""
-    copy = _copy(node)
-    if copy.op_type == "MVAU_rtl":
-        copy.op_type = "LutMVAU_rtl"
-    layer = getCustomOp(copy)
-    layer.set_nodeattr("resType", "lut")
-    if _are_binary(model, node):
-        layer.set_nodeattr("weightDataType", "BIPOLAR")
-    return layer
-
-
-def _are_binary(model: ModelWrapper, node: onnx.NodeProto) -> bool:
-    """Whether all weights are -1 or +1, which the LUT unit keeps in a bit."""
-    return bool(np.all(np.abs(model.get_initializer(node.input[1])) == 1))
-
-
-def _others(model: ModelWrapper, multiplying: Sequence[onnx.NodeProto], part: str) -> Cost:
-    rest = [getCustomOp(node) for node in model.graph.node if node not in multiplying]
-    return Cost(
-        sum(int(layer.lut_estimation(part)) for layer in rest),
-        sum(int(layer.dsp_estimation(part)) for layer in rest),
-    )
-
-
-def _apply(model: ModelWrapper, node: onnx.NodeProto, unit: Unit) -> None:
-    if node.op_type == "XnorMVAU_rtl":
-        return
-    if unit == "dsp":
-        getCustomOp(node).set_nodeattr("resType", "dsp")
-        return
-    node.CopyFrom(_on_luts(model, node).onnx_node)
-    weights = getCustomOp(node).get_nodeattr("weightDataType")
-    model.set_tensor_datatype(node.input[1], DataType[weights])
+def _apply(model: ModelWrapper, node: onnx.NodeProto, unit: onnx.NodeProto) -> None:
+    node.CopyFrom(unit)
+    weights = hardware_layer(node).get_input_datatype(1)
+    if model.get_tensor_datatype(node.input[1]) != weights:
+        model.set_tensor_datatype(node.input[1], weights)

@@ -8,7 +8,6 @@ import os
 import shutil
 import tempfile
 from functools import cache
-from pathlib import Path
 
 
 @cache
@@ -28,13 +27,6 @@ def prepare_finn() -> None:
     for name in ("finn", "finn_logger", "qonnx"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
-    from hwflow import kernels
+    from hwflow.kernels.catalogue import register
 
-    kernels.register()
-
-
-def rtl_library() -> Path:
-    """Folder of FINN+'s RTL library in the user's installation."""
-    import finn
-
-    return Path(finn.__path__[0]) / "finn-rtllib"
+    register()

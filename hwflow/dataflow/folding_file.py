@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
-import onnx
 from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.config.yaml_source import Key, Source, load_yaml, nearest
-from hwflow.costs import divisors
-from hwflow.dataflow.folding import DEPTHWISE, WINDOWS, reader_of, sizes_of
-from hwflow.dataflow.layer_names import user_name
-from hwflow.dataflow.specialise import base_op
-from hwflow.errors import RequestError
-
-PARALLEL = "parallel_window"
+from hwflow.errors import HwflowError, RequestError
+from hwflow.kernels.catalogue import hardware_layer
+from hwflow.kernels.layer import HardwareLayer
+from hwflow.kernels.layer_names import user_name
+from hwflow.kernels.windows.reading import ImagePreparation, reader_of
 
 
 def fold_from_file(model: ModelWrapper, path: Path) -> None:
@@ -37,11 +32,17 @@ def fold_from_file(model: ModelWrapper, path: Path) -> None:
     source = load_yaml(path)
     entries = _entries(source, model)
     for node in model.graph.node:
-        _fold(node, _given(source, node, entries))
+        layer = hardware_layer(node)
+        _fold(layer, _given(source, layer, entries))
     for node in reversed(model.graph.node):  # Padding after the windows that it is for.
-        reader = reader_of(model, node)
-        if reader is not None:
-            _follow(model, node, reader, _given(source, node, entries), source, entries)
+        reader, layer = reader_of(model, node), hardware_layer(node)
+        if reader is None or not isinstance(layer, ImagePreparation):
+            continue
+        try:
+            layer.follow(model, reader, _given(source, layer, entries))
+        except HwflowError as error:
+            place = source.place((entries[node.name],) if node.name in entries else ())
+            raise RequestError(f"{place}: {error.message}", hint=error.hint) from error
 
 
 def _entries(source: Source, model: ModelWrapper) -> dict[str, Key]:
@@ -79,13 +80,14 @@ def _entries(source: Source, model: ModelWrapper) -> dict[str, Key]:
     return entries
 
 
-def _given(source: Source, node: onnx.NodeProto, entries: dict[str, Key]) -> dict[str, int]:
+def _given(source: Source, layer: HardwareLayer, entries: dict[str, Key]) -> dict[str, int]:
     """What the file says of a layer."""
+    node = layer.onnx_node
     if node.name not in entries:
         return {}
     data: dict[Any, Any] = source.data
     key_of = entries[node.name]
-    given, keys = data[key_of] or {}, choices_of(node)
+    given, keys = data[key_of] or {}, layer.choices()
     if not isinstance(given, dict):
         raise RequestError(
             f"{source.place((key_of,))}: is {given!r}, not `pe: N, simd: N`",
@@ -106,60 +108,6 @@ def _given(source: Source, node: onnx.NodeProto, entries: dict[str, Key]) -> dic
     return given
 
 
-def choices_of(node: onnx.NodeProto) -> dict[str, tuple[int, ...]]:
-    """What a file can say of a layer: by key, the numbers that it can be, ascending."""
-    sizes = sizes_of(getCustomOp(node), base_op(node))
-    choices = {key: divisors(size) for key, size in sizes.items()}
-    if base_op(node) == "VVAU":
-        choices["simd"] = tuple(sorted({1, sizes["simd"]}))  # One tap at a time, or all.
-    return {**choices, PARALLEL: (0, 1)} if base_op(node) == WINDOWS else choices
-
-
-def _fold(node: onnx.NodeProto, given: dict[str, int]) -> None:
-    layer = getCustomOp(node)
-    for key in sizes_of(layer, base_op(node)):
+def _fold(layer: HardwareLayer, given: dict[str, int]) -> None:
+    for key in layer.sizes():
         layer.set_nodeattr(key.upper(), given.get(key, 1))
-
-
-def _follow(
-    model: ModelWrapper,
-    node: onnx.NodeProto,
-    reader: onnx.NodeProto,
-    given: dict[str, int],
-    source: Source,
-    entries: dict[str, Key],
-) -> None:
-    """Fold padding or windows as what reads them is folded."""
-    layer, compute = getCustomOp(node), getCustomOp(reader)
-    place = source.place((entries[node.name],)) if node.name in entries else source.place(())
-    if base_op(node) == "FMPadding":
-        after = getCustomOp(model.find_consumers(node.output[0])[0])
-        reads = _reads(after, base_op(after.onnx_node))
-        layer.set_nodeattr("SIMD", given.get("simd", math.gcd(reads, _channels(layer))))
-        return
-    reads = math.gcd(_reads(compute, base_op(reader)), _channels(layer))
-    kernel = base_op(reader) == "VVAU" and compute.get_nodeattr("SIMD") > 1
-    simd, parallel = given.get("simd", reads), given.get(PARALLEL, int(kernel))
-    if base_op(reader) in DEPTHWISE and (simd != reads or parallel != kernel):
-        raise RequestError(
-            f"{place}: {user_name(node)} moves other channels than {user_name(reader)},"
-            f" which has pe {reads}",
-            hint="leave the windows out of the file: they follow their layer",
-        )
-    if parallel and base_op(reader) == "MVAU" and simd != _channels(layer):
-        raise RequestError(
-            f"{place}: windows that are parallel move all channels at a time",
-            hint=f"simd: {_channels(layer)}",
-        )
-    layer.set_nodeattr("SIMD", simd)
-    layer.set_nodeattr(PARALLEL, parallel)
-
-
-def _reads(layer: Any, op: str) -> int:
-    """Channels that a layer reads at a time."""
-    return int(layer.get_nodeattr("PE" if op in DEPTHWISE else "SIMD"))
-
-
-def _channels(layer: Any) -> int:
-    attributes = layer.get_nodeattr_types()
-    return int(layer.get_nodeattr("IFMChannels" if "IFMChannels" in attributes else "NumChannels"))

@@ -6,7 +6,6 @@ is (1, F). Layers are FINN's, in its domain for layers without an implementation
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,12 +17,12 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from hwflow.dataflow.layer_names import set_layer
 from hwflow.errors import HwflowError
+from hwflow.kernels import DOMAIN
 from hwflow.kernels.integer_types import integer_type
+from hwflow.kernels.layer_names import set_layer
 
 INPUT, OUTPUT = "codes", "label"
-DOMAIN = "finn.custom_op.fpgadataflow"
 # Parameters travel in float32, which holds integers of so many bits.
 PARAMETER_BITS = 24
 # Bits of weights and of activations that hardware multiplies.
@@ -102,336 +101,6 @@ class HardwareGraph:
         self.shapes[output], self.types[output] = shape, datatype
         return output
 
-    # -------------------------------------------------------------------------- layers
-
-    def padding(self, tensor: str, pads: Sequence[int], *, name: str) -> str:
-        """Zeros around an image.
-
-        Args:
-            tensor: (1, H, W, C).
-            pads: rows above, columns left, rows below, columns right.
-            name: see `add`.
-        """
-        _, height, width, channels = self.shapes[tensor]
-        shape = (1, height + pads[0] + pads[2], width + pads[1] + pads[3], channels)
-        return self.add(
-            "FMPadding",
-            [tensor],
-            shape,
-            self.types[tensor],
-            name=name,
-            ImgDim=[height, width],
-            Padding=list(pads),
-            NumChannels=channels,
-            SIMD=1,
-            inputDataType=self.types[tensor].name,
-        )
-
-    def windows(
-        self,
-        tensor: str,
-        kernel: Sequence[int],
-        strides: Sequence[int],
-        dilations: Sequence[int],
-        *,
-        depthwise: bool,
-        name: str,
-    ) -> str:
-        """Every window of an image: (1, H, W, C) to (1, H', W', kh kw C)."""
-        _, height, width, channels = self.shapes[tensor]
-        out = [
-            (size - spread * (taps - 1) - 1) // step + 1
-            for size, taps, step, spread in zip(
-                (height, width), kernel, strides, dilations, strict=True
-            )
-        ]
-        return self.add(
-            "ConvolutionInputGenerator",
-            [tensor],
-            (1, *out, math.prod(kernel) * channels),
-            self.types[tensor],
-            name=name,
-            ConvKernelDim=list(kernel),
-            IFMChannels=channels,
-            IFMDim=[height, width],
-            OFMDim=out,
-            SIMD=1,
-            Stride=list(strides),
-            Dilation=list(dilations),
-            inputDataType=self.types[tensor].name,
-            outputDataType=self.types[tensor].name,
-            depthwise=int(depthwise),
-            is1D=int(height == 1 or width == 1),
-        )
-
-    def product(
-        self,
-        tensor: str,
-        weights: Integers,
-        shape: Shape,
-        datatype: Any,
-        *,
-        binary: bool,
-        name: str,
-    ) -> str:
-        """Vectors times a matrix.
-
-        Args:
-            tensor: vectors of MW integers.
-            weights: (MW, MH).
-            shape, datatype: of the sums.
-            binary: whether the weights are -1 and +1 by their quantizer.
-            name: see `add`.
-        """
-        weight_type = DataType["BIPOLAR"] if binary else type_of(weights)
-        stored = self.parameter(f"weights{len(self.nodes)}", weights, weight_type)
-        return self.add(
-            "MVAU",
-            [tensor, stored],
-            shape,
-            datatype,
-            name=name,
-            MW=weights.shape[0],
-            MH=weights.shape[1],
-            SIMD=1,
-            PE=1,
-            inputDataType=self.types[tensor].name,
-            weightDataType=weight_type.name,
-            outputDataType=datatype.name,
-            accDataType=datatype.name,
-            noActivation=1,
-            numInputVectors=list(shape[:-1]),
-        )
-
-    def depthwise_product(
-        self,
-        tensor: str,
-        weights: Integers,
-        shape: Shape,
-        datatype: Any,
-        *,
-        binary: bool,
-        name: str,
-    ) -> str:
-        """Each channel's windows times weights of its own, (C, 1, kh, kw)."""
-        weight_type = DataType["BIPOLAR"] if binary else type_of(weights)
-        stored = self.parameter(f"weights{len(self.nodes)}", weights, weight_type)
-        return self.add(
-            "VVAU",
-            [tensor, stored],
-            shape,
-            datatype,
-            name=name,
-            PE=1,
-            SIMD=1,
-            Dim=list(shape[1:3]),
-            Channels=weights.shape[0],
-            Kernel=list(weights.shape[2:]),
-            inputDataType=self.types[tensor].name,
-            weightDataType=weight_type.name,
-            outputDataType=datatype.name,
-            accDataType=datatype.name,
-            noActivation=1,
-        )
-
-    def thresholding(
-        self,
-        tensor: str,
-        thresholds: Integers,
-        datatype: Any,
-        base: int,
-        *,
-        vectors: Shape,
-        channels: int,
-        name: str,
-    ) -> str:
-        """Integers to `base` + the number of their channel's thresholds that they reach.
-
-        Args:
-            tensor: what is compared, seen as (*vectors, channels).
-            thresholds: (channels, K) ascending, or (1, K) for all channels.
-            datatype: of what it makes; BIPOLAR: one threshold, -1 below it and +1 from it on.
-            base: least number.
-            vectors, channels: how the layer sees the tensor.
-            name: see `add`.
-        """
-        threshold_type = type_of(thresholds)
-        stored = self.parameter(f"thresholds{len(self.nodes)}", thresholds, threshold_type)
-        return self.add(
-            "Thresholding",
-            [tensor, stored],
-            self.shapes[tensor],
-            datatype,
-            name=name,
-            NumChannels=channels,
-            PE=1,
-            numSteps=thresholds.shape[1],
-            inputDataType=self.types[tensor].name,
-            weightDataType=threshold_type.name,
-            outputDataType=datatype.name,
-            numInputVectors=list(vectors),
-            ActVal=0 if datatype == DataType["BIPOLAR"] else base,
-        )
-
-    def pool(
-        self, tensor: str, function: str, kernel: Sequence[int], datatype: Any, *, name: str
-    ) -> str:
-        """Greatest or sum of each window: (1, H, W, kh kw C) to (1, H, W, C).
-
-        Args:
-            tensor: windows, made with `depthwise`.
-            function: MaxPool or AccPool.
-            kernel: of the windows.
-            datatype: of what it makes.
-            name: see `add`.
-        """
-        _, height, width, depth = self.shapes[tensor]
-        channels = depth // math.prod(kernel)
-        return self.add(
-            "Pool",
-            [tensor],
-            (1, height, width, channels),
-            datatype,
-            name=name,
-            Channels=channels,
-            PE=1,
-            KernelSize=list(kernel),
-            Function=function,
-            OutImgDims=[height, width],
-            InputDataType=self.types[tensor].name,
-            OutputDataType=datatype.name,
-            AccumBits=0 if function == "MaxPool" else datatype.bitwidth(),
-        )
-
-    def global_sum(self, tensor: str, *, name: str) -> str:
-        """Sum over a whole image: (1, H, W, C) to (1, 1, 1, C), of a type that holds all sums."""
-        _, height, width, channels = self.shapes[tensor]
-        incoming, pixels = self.types[tensor], height * width
-        return self.add(
-            "GlobalAccPool",
-            [tensor],
-            (1, 1, 1, channels),
-            integer_type(pixels * int(incoming.min()), pixels * int(incoming.max())),
-            name=name,
-            NumChannels=channels,
-            PE=1,
-            inputDataType=incoming.name,
-            numInputVectors=[1, height, width],
-        )
-
-    def upsample(self, tensor: str, factors: Sequence[int], *, name: str) -> str:
-        """Each pixel repeated: (1, H, W, C) to (1, H fh, W fw, C)."""
-        _, height, width, channels = self.shapes[tensor]
-        return self.add(
-            "UpsampleNearestNeighbour",
-            [tensor],
-            (1, height * factors[0], width * factors[1], channels),
-            self.types[tensor],
-            name=name,
-            SIMD=1,
-            HO=height * factors[0],
-            WO=width * factors[1],
-            HI=height,
-            WI=width,
-            NumChannels=channels,
-            inputDataType=self.types[tensor].name,
-        )
-
-    def concat(self, tensors: Sequence[str], *, image: bool, name: str) -> str:
-        """Channels of several images, or numbers of several vectors, side by side."""
-        shapes = [self.shapes[tensor] for tensor in tensors]
-        channels = [shape[-1] if image else math.prod(shape) for shape in shapes]
-        vectors = shapes[0][:-1] if image else (1,)
-        types = [self.types[tensor] for tensor in tensors]
-        joined = integer_type(
-            int(min(0, *(t.min() for t in types))), int(max(1, *(t.max() for t in types)))
-        )
-        return self.add(
-            "StreamingConcat",
-            tensors,
-            (*vectors, sum(channels)),
-            joined,
-            name=name,
-            SIMD=1,
-            ChannelsPerStream=channels,
-            inputDataTypes=[t.name for t in types],
-            numInputVectors=list(vectors),
-        )
-
-    def sum_of(self, first: str, second: str, datatype: Any, *, name: str) -> str:
-        """Two images added, number by number."""
-        shape = list(self.shapes[first])
-        return self.add(
-            "ElementwiseAdd",
-            [first, second],
-            self.shapes[first],
-            datatype,
-            name=name,
-            lhs_dtype=self.types[first].name,
-            rhs_dtype=self.types[second].name,
-            out_dtype=datatype.name,
-            lhs_shape=shape,
-            rhs_shape=shape,
-            out_shape=shape,
-            lhs_style="input",
-            rhs_style="input",
-            PE=1,
-        )
-
-    def by_channel(
-        self, op: str, tensor: str, values: Integers, datatype: Any, *, name: str
-    ) -> str:
-        """Each channel added to (ElementwiseAdd), or times (ElementwiseMul), a number of its own.
-
-        Args:
-            op: of the two.
-            tensor: (..., C).
-            values: (C,).
-            datatype: of what it makes.
-            name: see `add`.
-        """
-        shape = list(self.shapes[tensor])
-        value_type = type_of(values)
-        stored = self.parameter(f"constants{len(self.nodes)}", values, value_type)
-        return self.add(
-            op,
-            [tensor, stored],
-            self.shapes[tensor],
-            datatype,
-            name=name,
-            lhs_dtype=self.types[tensor].name,
-            rhs_dtype=value_type.name,
-            out_dtype=datatype.name,
-            lhs_shape=shape,
-            rhs_shape=[len(values)],
-            out_shape=shape,
-            lhs_style="input",
-            rhs_style="const",
-            PE=1,
-        )
-
-    def label_select(self, tensor: str, bias: Integers | None, count: int, *, name: str) -> str:
-        """The indices of the `count` greatest numbers, biases (labels,) added first."""
-        inputs = [tensor]
-        labels = math.prod(self.shapes[tensor])
-        if bias is not None:
-            inputs.append(self.parameter("label_bias", bias[None], type_of(bias)))
-        datatype = integer_type(0, labels - 1)
-        return self.add(
-            "LabelSelect",
-            inputs,
-            (1, count),
-            datatype,
-            name=name,
-            output=OUTPUT,
-            Labels=labels,
-            PE=1,
-            K=count,
-            inputDataType=self.types[tensor].name,
-            outputDataType=datatype.name,
-            numInputVectors=[1],
-        )
-
     # --------------------------------------------------------------------------- changes
 
     def negatable(self, maker: int, channels: NDArray[np.bool_]) -> bool:
@@ -439,7 +108,7 @@ class HardwareGraph:
         least of the most bits that are multiplied has no opposite."""
         node = self.nodes[maker]
         weights, _ = self.parameters[node.input[1]]
-        rows = weights[:, channels] if node.op_type == "MVAU" else weights[channels]
+        rows = weights[:, channels] if weights.ndim == 2 else weights[channels]
         return bool(rows.min(initial=0) > -(2 ** (MOST_BITS - 1)))
 
     def negate_rows(self, maker: int, channels: NDArray[np.bool_], low: int, high: int) -> None:
@@ -453,7 +122,7 @@ class HardwareGraph:
         node = self.nodes[maker]
         weights, datatype = self.parameters[node.input[1]]
         signs = np.where(channels, -1, 1)
-        weights = weights * (signs if node.op_type == "MVAU" else signs.reshape(-1, 1, 1, 1))
+        weights = weights * (signs if weights.ndim == 2 else signs.reshape(-1, 1, 1, 1))
         if datatype != DataType["BIPOLAR"]:
             datatype = type_of(weights)
         self.parameter(node.input[1], weights, datatype)

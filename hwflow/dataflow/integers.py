@@ -25,7 +25,7 @@ a quantizer turns them into codes first.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -42,12 +42,9 @@ from hwflow.dataflow.graph import (
     Integers,
     Shape,
 )
-from hwflow.dataflow.joins import addition, concatenation
 from hwflow.dataflow.logits import select_labels
 from hwflow.dataflow.outputs import OutputCode, end_with
-from hwflow.dataflow.pools import average_pool, global_average, max_pool, reshaping, upsampling
-from hwflow.dataflow.products import convolution, linear
-from hwflow.dataflow.steps import quantizer
+from hwflow.dataflow.rules import rule_of
 from hwflow.dataflow.wires import Function, Wire, channel_grid, codes_of, tensor_shape
 from hwflow.errors import HwflowError
 from hwflow.exchange.operations import operation_of
@@ -66,20 +63,6 @@ __all__ = [
 
 End = TypeVar("End")
 
-Translate = Callable[[HardwareGraph, Reference, onnx.NodeProto, Wire], Wire]
-Join = Callable[[HardwareGraph, Reference, onnx.NodeProto, Sequence[Wire]], Wire]
-# By the name that the record of an ONNX operation has for its lowering.
-LAYERS: Mapping[str, Translate] = {
-    "linear": linear,
-    "convolution": convolution,
-    "max_pool": max_pool,
-    "average_pool": average_pool,
-    "global_average": global_average,
-    "upsampling": upsampling,
-    "quantizer": quantizer,
-    "reshaping": reshaping,
-}
-JOINS: Mapping[str, Join] = {"addition": addition, "concatenation": concatenation}
 SUPPORTED = (
     "linear and convolutional layers, pools, batch norm, quantized activations, sums and"
     " concatenations"
@@ -196,7 +179,7 @@ class _Builder:
         sources = [name for name in node.input if name in self.wires]
         wires = [self._wire(name) for name in sources]
         operation = operation_of(node)
-        join = JOINS.get(operation.joining or "")
+        join = rule_of(operation.joining).join
         if join is not None and 1 < len(sources) == len(node.input):
             return join(self.graph, self.reference, node, wires)
         if len(sources) != 1:
@@ -209,7 +192,7 @@ class _Builder:
             return wire
         if operation.lowering == "monotone":
             return self._elementwise(node, wire, sources[0])
-        lower = LAYERS.get(operation.lowering or "")
+        lower = rule_of(operation.lowering).lower
         if lower is None:
             raise HwflowError(
                 f"{node.name}: {node.op_type} can't be lowered", hint=f"use {SUPPORTED}"

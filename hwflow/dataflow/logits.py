@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwflow.dataflow import layers
 from hwflow.dataflow.graph import PARAMETER_BITS, HardwareGraph, Integers
 from hwflow.dataflow.wires import Wire, falling, negated
 from hwflow.errors import HwflowError
@@ -136,8 +137,10 @@ def select_labels(graph: HardwareGraph, wire: Wire, count: int) -> None:
                 hint="quantize the last bias in accumulator units, or leave it out",
             )
         kind = integer_type(low, high)
-        tensor = graph.by_channel("ElementwiseMul", tensor, keys.factors, kind, name="label_scale")
-    graph.label_select(tensor, biases if biases.any() else None, count, name="label")
+        tensor = layers.by_channel(
+            graph, "ElementwiseMul", tensor, keys.factors, kind, name="label_scale"
+        )
+    layers.label_select(graph, tensor, biases if biases.any() else None, count, name="label")
 
 
 def _check_affine(wire: Wire, zero: Float, slope: Float) -> None:

@@ -7,15 +7,17 @@ from typing import Any
 
 from onnx import NodeProto, TensorProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.custom_op.registry import getCustomOp
 
-from hwflow.dataflow.layer_names import both_names, layer_name, set_layer, user_name
-from hwflow.dataflow.specialise import RTL
 from hwflow.errors import HwflowError
+from hwflow.kernels import RTL
+from hwflow.kernels.catalogue import hardware_layer
+from hwflow.kernels.fifo.op import StreamingFIFO_rtl
+from hwflow.kernels.layer import HardwareLayer
+from hwflow.kernels.layer_names import both_names, layer_name, set_layer, user_name
+from hwflow.kernels.width_converter.op import WidthConverter_rtl
 
 # A stream of RTL layers buffers this many words by itself.
 NO_FIFO = 2
-CONVERTER, FIFO = "WidthConverter_rtl", "StreamingFIFO_rtl"
 # Words up to which FINN's FIFO chooses well by itself; above, it takes an UltraRAM, which few
 # parts have.
 AUTOMATIC = 2028
@@ -37,10 +39,10 @@ def insert_converters(model: ModelWrapper) -> ModelWrapper:
     """
     result = ModelWrapper(model.model, make_deepcopy=True)
     for producer, out, consumer, into in list(_edges(result)):
-        source, sink = getCustomOp(producer), getCustomOp(consumer)
+        source, sink = hardware_layer(producer), hardware_layer(consumer)
         if source.get_folded_output_shape(out)[-1] == sink.get_folded_input_shape(into)[-1]:
             continue
-        if _has_channel_order(producer):
+        if source.output_order() is not None:
             raise HwflowError(
                 f"{both_names(producer)} puts out {source.get_folded_output_shape(out)[-1]} numbers"
                 f" at a time, {both_names(consumer)} takes {sink.get_folded_input_shape(into)[-1]}",
@@ -50,7 +52,7 @@ def insert_converters(model: ModelWrapper) -> ModelWrapper:
             result,
             consumer,
             into,
-            CONVERTER,
+            WidthConverter_rtl,
             "width",
             list(sink.get_normal_input_shape(into)),
             inShape=list(source.get_normal_output_shape(out)),
@@ -60,12 +62,6 @@ def insert_converters(model: ModelWrapper) -> ModelWrapper:
             dataType=source.get_output_datatype(out).name,
         )
     return result
-
-
-def _has_channel_order(node: NodeProto) -> bool:
-    return node.op_type.startswith("ConvolutionInputGenerator") and bool(
-        getCustomOp(node).get_nodeattr("depthwise")
-    )
 
 
 def insert_fifos(model: ModelWrapper, depths: Mapping[str, int] | None = None) -> ModelWrapper:
@@ -88,12 +84,12 @@ def insert_fifos(model: ModelWrapper, depths: Mapping[str, int] | None = None) -
         depth = NO_FIFO + 1 if depths is None else depths.get(name, 0)
         if depth <= NO_FIFO:
             continue
-        source = getCustomOp(producer)
+        source = hardware_layer(producer)
         _splice(
             result,
             consumer,
             into,
-            FIFO,
+            StreamingFIFO_rtl,
             "fifo",
             list(source.get_normal_output_shape(out)),
             depth=depth,
@@ -124,7 +120,7 @@ def _splice(
     model: ModelWrapper,
     consumer: NodeProto,
     into: int,
-    op: str,
+    op: type[HardwareLayer],
     suffix: str,
     shape: list[int],
     **attributes: Any,
@@ -134,7 +130,7 @@ def _splice(
     source, result = consumer.input[into], f"{name}_out"
     datatype = model.get_tensor_datatype(source)
     node = helper.make_node(
-        op,
+        op.__name__,
         [source],
         [result],
         name=name,

@@ -7,12 +7,13 @@ from typing import Any
 
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.infer_datatypes import InferDataTypes
 
-from hwflow.dataflow.specialise import base_op
+from hwflow.kernels.catalogue import hardware_layer
 from hwflow.kernels.integer_types import signed_bits
+from hwflow.kernels.multiplying import MultiplyingLayer
+from hwflow.kernels.thresholding.op import Thresholding_rtl
 
 # The least that FINN's MVU takes, of weights and of activations.
 LEAST = 2
@@ -60,14 +61,9 @@ class MinimizeThresholds(Transformation):
     """Give thresholds as many bits as their values need; to be run when their inputs are typed."""
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
-        """Set the type of every layer's thresholds, as FINN does it, but for thresholds of -1 and
-        0: FINN takes the least of them for a binary number."""
-        for node in model.get_nodes_by_op_type("Thresholding_rtl"):
-            layer, thresholds = getCustomOp(node), model.get_initializer(node.input[1])
-            if thresholds.min() == -1 and thresholds.max() <= 0:
-                layer.set_nodeattr("weightDataType", "INT2")
-                model.set_tensor_datatype(node.input[1], DataType["INT2"])
-            else:
+        """Set the type of every layer's thresholds."""
+        for layer in map(hardware_layer, model.graph.node):
+            if isinstance(layer, Thresholding_rtl):
                 layer.minimize_weight_bit_width(model)
         return model, False
 
@@ -75,5 +71,6 @@ class MinimizeThresholds(Transformation):
 def _multiplying(model: ModelWrapper) -> Iterator[tuple[Any, Any]]:
     """The layers that multiply numbers, node and op."""
     for node in model.graph.node:
-        if base_op(node) in {"MVAU", "VVAU"} and node.op_type != "XnorMVAU_rtl":
-            yield node, getCustomOp(node)
+        layer = hardware_layer(node)
+        if isinstance(layer, MultiplyingLayer) and not layer.TAKES_BINARY:
+            yield node, layer

@@ -8,6 +8,7 @@ from typing import Any
 
 import onnx
 
+from hwflow.dataflow import layers
 from hwflow.dataflow.graph import HardwareGraph, Shape
 from hwflow.dataflow.wires import image_size
 from hwflow.errors import HwflowError
@@ -95,7 +96,7 @@ def geometry(node: onnx.NodeProto, kernel: Sequence[int], shape: Shape) -> Geome
 
 def padded(graph: HardwareGraph, tensor: str, windows: Geometry, *, name: str) -> str:
     """The image with its padding of zeros."""
-    return graph.padding(tensor, windows.pads, name=name) if windows.is_padded else tensor
+    return layers.padding(graph, tensor, windows.pads, name=name) if windows.is_padded else tensor
 
 
 def slid(
@@ -116,7 +117,8 @@ def slid(
                 f"{name}: a single window that sees {seen} of {size} pixels can't be lowered",
                 hint=f"use a stride of {size - seen} or less, or a larger kernel",
             )
-    return graph.windows(
+    return layers.windows(
+        graph,
         tensor,
         windows.kernel,
         windows.strides,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hwflow.dataflow import layers
 from hwflow.dataflow.graph import HardwareGraph, Integers, Shape
 from hwflow.errors import HwflowError
 from hwflow.exchange.reference import Quantized, Value, real
@@ -151,7 +152,8 @@ def negated(graph: HardwareGraph, wire: Wire, channels: NDArray[np.bool_]) -> Wi
     if maker is not None and graph.negatable(maker, flags):
         graph.negate_rows(maker, flags, int(low.min()), int(high.max()))
         return changed
-    name = graph.by_channel(
+    name = layers.by_channel(
+        graph,
         "ElementwiseMul",
         wire.name,
         np.where(flags, -1, 1),

@@ -11,15 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.custom_op.registry import getCustomOp
 
-from hwflow.dataflow.specialise import base_op
-from hwflow.emulate.from_graph import TRANSPARENT, emulation
-from hwflow.emulate.layers import Layer
-from hwflow.emulate.ranges import Range, channel_ranges
+from hwflow.emulate.ranges import channel_ranges
+from hwflow.kernels.arithmetic import Layer
+from hwflow.kernels.catalogue import realised
+from hwflow.kernels.layer import Range, TransparentLayer
+from hwflow.kernels.windows.reading import ImagePreparation
 
 Codes = NDArray[np.int64]
-WINDOWS = "ConvolutionInputGenerator"
 # Numbers in the widest tensor of a batch: more would not stay in the processor's cache.
 WIDEST = 2**21
 
@@ -134,43 +133,37 @@ def _step(model: ModelWrapper, node: Any, ranges: dict[str, Range]) -> _Step:
     streams = [name for name in node.input if model.get_initializer(name) is None]
     windows = _windows_before(model, node)
     if windows is not None:
-        streams = [windows.input[0]]
-    layer = emulation(model, node, windows, ranges[node.input[0]])
+        streams = [windows.onnx_node.input[0]]
+    layer = realised(model, node).emulation(model, windows, ranges[node.input[0]])
     return _Step(node.name, tuple(streams), tuple(node.output), layer)
 
 
 def _windows_before(model: ModelWrapper, node: Any) -> Any:
-    """The windows that a product or pool reads, converters and FIFOs between; None: none."""
-    if base_op(node) not in {"MVAU", "VVAU", "Pool"}:
-        return None
+    """The windows that a layer reads and can slide itself, converters and FIFOs between; None:
+    none."""
     before = model.find_producer(node.input[0])
-    while before is not None and base_op(before) in TRANSPARENT - {"DuplicateStreams"}:
+    while before is not None and _passes(model, before) and len(before.output) == 1:
         before = model.find_producer(before.input[0])
-    if before is None or base_op(before) != WINDOWS:
+    made = None if before is None else realised(model, before)
+    if not isinstance(made, ImagePreparation) or not made.MAKES_WINDOWS:
         return None
-    # A linear layer may read a whole image of windows of one pixel.
-    whole = base_op(node) == "MVAU" and getCustomOp(node).get_nodeattr("MW")
-    return before if whole in (False, model.get_tensor_shape(before.output[0])[-1]) else None
+    return made if realised(model, node).slides(made) else None
+
+
+def _passes(model: ModelWrapper, node: Any) -> bool:
+    return isinstance(realised(model, node), TransparentLayer)
 
 
 def _stream_orders(model: ModelWrapper) -> Iterator[tuple[str, NDArray[np.int64]]]:
     """Of each tensor whose stream is in another order: which number comes when."""
     orders: dict[str, NDArray[np.int64]] = {}
     for node in model.graph.node:
-        op = base_op(node)
-        if op == WINDOWS and getCustomOp(node).get_nodeattr("depthwise"):
-            orders[node.output[0]] = _depthwise_order(model, node)
-        elif op in TRANSPARENT and node.input[0] in orders:
-            orders.update(dict.fromkeys(node.output, orders[node.input[0]]))
+        order = realised(model, node).output_order()
+        if order is None and _passes(model, node):
+            order = orders.get(node.input[0])
+        if order is not None:
+            orders.update(dict.fromkeys(node.output, order))
     yield from orders.items()
-
-
-def _depthwise_order(model: ModelWrapper, node: Any) -> NDArray[np.int64]:
-    layer = getCustomOp(node)
-    channels, simd = layer.get_nodeattr("IFMChannels"), layer.get_nodeattr("SIMD")
-    shape = model.get_tensor_shape(node.output[0])
-    places = np.arange(math.prod(shape)).reshape(-1, shape[-1] // channels, channels // simd, simd)
-    return places.transpose(0, 2, 1, 3).reshape(-1)
 
 
 def _joined(parts: list[torch.Tensor]) -> Codes:

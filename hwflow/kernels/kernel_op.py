@@ -1,4 +1,4 @@
-"""What the FINN custom ops of all kernels share."""
+"""What the layers share whose RTL is a kernel of hwflow's form, in FINN's ports."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
-from numpy.typing import NDArray
 
 from hwflow.kernels import stream_rule
+from hwflow.kernels.layer import HardwareLayer
 from hwflow.kernels.wrapper import kernel_wrapper
 
 
-class KernelOp(RTLBackend):
-    """An RTL layer whose module wraps a kernel.
+class KernelOp(HardwareLayer):
+    """A layer whose module wraps a kernel, SystemVerilog with the ports that `wrapper` names.
+
+    A class derives from this first, then from its BASE.
 
     Inputs whose stream has no width are parameters inside the layer; they come after the streams.
 
@@ -25,6 +27,15 @@ class KernelOp(RTLBackend):
 
     SOURCE: ClassVar[Path]
     SHARED: ClassVar[tuple[Path, ...]] = ()
+
+    def get_nodeattr_types(self) -> dict[str, Any]:
+        """The attributes of the operation and of RTL layers."""
+        base: dict[str, Any] = self.BASE.get_nodeattr_types(self)
+        return base | RTLBackend.get_nodeattr_types(self)
+
+    def execute_node(self, context: dict[str, Any], graph: Any) -> None:
+        """Execute in Python, as the operation does."""
+        self.BASE.execute_node(self, context, graph)
 
     @property
     def source(self) -> Path:
@@ -44,22 +55,6 @@ class KernelOp(RTLBackend):
         )
         (self.folder / f"{name}.sv").write_text(text)
         self.set_nodeattr("gen_top_module", name)
-
-    def stream_order(self, tensor: NDArray[Any], ind: int = 0) -> NDArray[Any]:
-        """An input tensor with its numbers in the order in which they come on the stream.
-
-        That is the tensor's own, but for layers whose windows come channel by channel.
-
-        Args:
-            tensor: (..., *shape), the shape that of the input.
-            ind: which input.
-        """
-        return tensor
-
-    @property
-    def folder(self) -> Path:
-        """Where the layer's files are generated."""
-        return Path(self.get_nodeattr("code_gen_dir_ipgen"))
 
     def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
         """The kernel's sources and the layer's module."""

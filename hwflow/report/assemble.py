@@ -25,7 +25,6 @@ from hwflow.facts.lowered import LoweringFacts
 from hwflow.facts.stage import StageFacts
 from hwflow.facts.synthesised import SynthesisFacts
 from hwflow.facts.verified import NetlistFacts, VerificationFacts
-from hwflow.kernels import KERNELS
 from hwflow.recipe import Recipe, StageSettings
 from hwflow.report.intervals import seeds
 from hwflow.report.schema import (
@@ -57,7 +56,6 @@ from hwflow.rtl import Design, Port
 
 Facts = TypeVar("Facts", bound=BaseModel)
 Part = TypeVar("Part", bound=BaseModel)
-OWN_KERNELS = {kernel.op: f"hwflow {kernel.name}" for kernel in KERNELS}
 
 
 def assemble(
@@ -221,7 +219,8 @@ def _hardware(recipe: Recipe, board: Board, found: _Facts, design: Design) -> Ha
                 name=node.name,
                 path=node.path,
                 op=node.op,
-                kernel=OWN_KERNELS.get(node.op, "FINN+ rtllib"),
+                kernel=node.kernel,
+                role=node.role,
                 pe=node.pe,
                 simd=node.simd,
                 cycles=node.cycles,

@@ -76,7 +76,7 @@ def _view(report: Report) -> dict[str, Any]:
             "layer": layer,
             "width": min(100.0, 100 * layer.cycles / bound),
             "limits": layer.name == hardware.limiting_layer,
-            "kind": _kind(layer.op),
+            "kind": layer.role,
         }
         for layer in hardware.layers
     ]
@@ -103,14 +103,6 @@ def _share(used: int | None, available: int) -> float:
     if used is None:
         return 0.0
     return 100 * used / available if available else (100.0 if used else 0.0)
-
-
-def _kind(op: str) -> str:
-    if op.endswith(("MVAU_rtl", "VVAU_rtl")):
-        return "linear"
-    if op.startswith("Thresholding"):
-        return "activation"
-    return "label" if op.startswith("LabelSelect") else "plumbing"
 
 
 def _accuracy_scale(report: Report) -> tuple[float, float]:

@@ -110,12 +110,14 @@ class Layer(Resources):
     Attributes:
         name: of its RTL module.
         path: in the user's network.
+        role: what it computes: linear, activation, label or plumbing.
     """
 
     name: str
     path: str
     op: str
     kernel: str
+    role: str = "plumbing"
     pe: int
     simd: int
     cycles: int

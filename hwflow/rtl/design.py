@@ -40,7 +40,8 @@ class Node(_Part):
 
     Its ports are called as FINN calls them: in0_V, in1_V, ..., out0_V, out1_V, ... `layer` is the
     layer of the user's network that it belongs to, and `path` its name there: the layer's, with
-    the suffix that `name` has.
+    the suffix that `name` has. `kernel` is whose RTL it is and which; `role` what it is to who
+    reads a report; `begins_early` whether it puts out something before its first input comes.
     """
 
     name: str
@@ -53,6 +54,9 @@ class Node(_Part):
     pe: int
     simd: int
     cycles: int
+    kernel: str
+    role: str
+    begins_early: bool
     fifo: Fifo | None = None
 
 

@@ -1,9 +1,6 @@
-"""The SystemVerilog that connects: a module around each FINN core, and the top."""
+"""The SystemVerilog that connects the layers: the top."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
 
 from hwflow.rtl.design import Design, Node
 
@@ -11,116 +8,6 @@ HEADER = "// Written by hwflow. Ports are AXI-streams: a transfer where valid an
 
 # The wires of a stream.
 PINS = ("TDATA", "TVALID", "TREADY")
-
-_NODE = """\
-{header}
-module {name}_node (
-	input  wire ap_clk,
-	input  wire ap_rst_n,
-
-	input  wire [{in_width}-1:0] in0_V_TDATA,
-	input  wire in0_V_TVALID,
-	output wire in0_V_TREADY,
-
-	output wire [{out_width}-1:0] out0_V_TDATA,
-	output wire out0_V_TVALID,
-	input  wire out0_V_TREADY
-);
-{body}
-endmodule
-"""
-
-_MVAU = """\
-	wire [{weight_width}-1:0] weights_tdata;
-	wire weights_tvalid;
-	wire weights_tready;
-
-	{name}_memstream_wrapper weights (
-		.ap_clk(ap_clk), .ap_clk2x(ap_clk), .ap_rst_n(ap_rst_n),
-		{axilite},
-		.s_axis_0_tready(), .s_axis_0_tvalid(1'b0), .s_axis_0_tdata(1'b0),
-		.m_axis_0_tready(weights_tready), .m_axis_0_tvalid(weights_tvalid),
-		.m_axis_0_tdata(weights_tdata)
-	);
-
-	{name} core (
-		.ap_clk(ap_clk), .ap_clk2x(ap_clk), .ap_rst_n(ap_rst_n),
-		.in1_V_TDATA(weights_tdata), .in1_V_TVALID(weights_tvalid),
-		.in1_V_TREADY(weights_tready),
-		.in0_V_TDATA(in0_V_TDATA), .in0_V_TVALID(in0_V_TVALID), .in0_V_TREADY(in0_V_TREADY),
-		.out0_V_TDATA(out0_V_TDATA), .out0_V_TVALID(out0_V_TVALID), .out0_V_TREADY(out0_V_TREADY)
-	);"""
-
-_THRESHOLDING = """\
-	{name} core (
-		.ap_clk(ap_clk), .ap_rst_n(ap_rst_n),
-		{axilite},
-		.in1_V_TDATA('0), .in1_V_TVALID(1'b0), .in1_V_TREADY(),
-		.in0_V_TDATA(in0_V_TDATA), .in0_V_TVALID(in0_V_TVALID), .in0_V_TREADY(in0_V_TREADY),
-		.out0_V_TDATA(out0_V_TDATA), .out0_V_TVALID(out0_V_TVALID), .out0_V_TREADY(out0_V_TREADY)
-	);"""
-
-_PADDING = """\
-	{name} core (
-		.ap_clk(ap_clk), .ap_rst_n(ap_rst_n),
-		{axilite},
-		.in0_V_TDATA(in0_V_TDATA), .in0_V_TVALID(in0_V_TVALID), .in0_V_TREADY(in0_V_TREADY),
-		.out0_V_TDATA(out0_V_TDATA), .out0_V_TVALID(out0_V_TVALID), .out0_V_TREADY(out0_V_TREADY)
-	);"""
-
-# The configuration port, which this accelerator does not use.
-_AXILITE = (
-    [(name, "'0") for name in ("AWADDR", "WDATA", "WSTRB", "ARADDR")]
-    + [(name, "1'b0") for name in ("AWVALID", "WVALID", "BREADY", "ARVALID", "RREADY")]
-    + [
-        (name, "")
-        for name in (
-            *("AWREADY", "WREADY", "BVALID", "BRESP"),
-            *("ARREADY", "RVALID", "RRESP", "RDATA"),
-        )
-    ]
-)
-
-
-def _axilite(protection: bool) -> str:
-    pins = _AXILITE + ([("AWPROT", "'0"), ("ARPROT", "'0")] if protection else [])
-    return ", ".join(f".s_axilite_{name}({value})" for name, value in pins)
-
-
-def mvau_module(name: str, layer: Any) -> str:
-    """A linear layer: FINN's matrix-vector core and the memory that streams its weights."""
-    body = _MVAU.format(
-        name=name, weight_width=layer.get_instream_width_padded(1), axilite=_axilite(True)
-    )
-    return _node(name, layer, body)
-
-
-def thresholding_module(name: str, layer: Any) -> str:
-    """An activation: FINN's thresholding core without its configuration ports."""
-    return _node(name, layer, _THRESHOLDING.format(name=name, axilite=_axilite(False)))
-
-
-def padding_module(name: str, layer: Any) -> str:
-    """Zeros around an image: FINN's padding core without its configuration port."""
-    return _node(name, layer, _PADDING.format(name=name, axilite=_axilite(False)))
-
-
-# FINN's cores that need a module around them, and what writes it.
-CORES: dict[str, Callable[[str, Any], str]] = {
-    "MVAU_rtl": mvau_module,
-    "Thresholding_rtl": thresholding_module,
-    "FMPadding_rtl": padding_module,
-}
-
-
-def _node(name: str, layer: Any, body: str) -> str:
-    return _NODE.format(
-        header=HEADER,
-        name=name,
-        in_width=layer.get_instream_width_padded(),
-        out_width=layer.get_outstream_width_padded(),
-        body=body,
-    )
 
 
 def top_module(design: Design) -> str:

@@ -163,8 +163,8 @@ class Simulator:
 
     def _ahead(self) -> int:
         """Beats that may come out beyond the frames that went in: padding begins a frame itself."""
-        pads = any(node.op == "FMPadding_rtl" for node in self.design.nodes)
-        return self.design.output.beats if pads else 0
+        early = any(node.begins_early for node in self.design.nodes)
+        return self.design.output.beats if early else 0
 
     def _result(
         self, report: dict[str, Any], outputs: Codes, captured: dict[str, Codes]

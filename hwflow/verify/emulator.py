@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.data import Dataset
-from hwflow.dataflow.layer_names import both_names
 from hwflow.emulate import Emulator
 from hwflow.facts.verified import Difference, Execution
 from hwflow.host.input_codes import accelerator_input, hardware_order
 from hwflow.host.software import Outcome, Software
+from hwflow.kernels.layer_names import both_names
 from hwflow.verify.comparison import Pair, accuracy, first_difference, mismatches
 
 # Samples that software and emulator compute at a time: their activations are kept.

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
 
-from hwflow.dataflow.layer_names import both_names
 from hwflow.emulate import Emulator
 from hwflow.facts.verified import Performance, RtlExecution, StreamFacts
+from hwflow.kernels.layer_names import both_names
 from hwflow.recipe.hardware import Stall
 from hwflow.simulate import SimulationResult, Simulator
 from hwflow.verify.comparison import Pair, accuracy, first_difference, mismatches

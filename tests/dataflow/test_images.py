@@ -17,6 +17,7 @@ from hwflow.dataflow.branches import DuplicateBranches
 from hwflow.dataflow.folding import fold_for_cycles, layer_cycles
 from hwflow.dataflow.graph import HardwareGraph
 from hwflow.dataflow.integers import to_integers
+from hwflow.dataflow.layers import global_sum
 from hwflow.emulate import Emulator
 from hwflow.errors import HwflowError
 from hwflow.exchange.reference import Reference
@@ -216,6 +217,6 @@ def test_a_single_window_of_half_of_an_image_is_refused(finn, kernel, stride):
 def test_a_sum_over_an_image_has_a_type_that_holds_both_ends(finn, kind):
     graph = HardwareGraph()
     pixels = graph.start((1, 4, 4, 2), DataType[kind])
-    sums = graph.types[graph.global_sum(pixels, name="sum")]
+    sums = graph.types[global_sum(graph, pixels, name="sum")]
     assert sums.allowed(16 * DataType[kind].min())
     assert sums.allowed(16 * DataType[kind].max())

@@ -5,9 +5,9 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.general import GiveUniqueNodeNames
 
 from hwflow.dataflow.folding_file import fold_from_file
-from hwflow.dataflow.layer_names import both_names, layer_name, user_name
 from hwflow.dataflow.stitch import insert_converters, insert_fifos
 from hwflow.errors import RequestError
+from hwflow.kernels.layer_names import both_names, layer_name, user_name
 from hwflow.rtl.generate import generate
 from tests.support.hardware import PYNQ, fold_at_random, lowered
 from tests.support.random_networks import LayerSpec, build_case

@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 from qonnx.core.onnx_exec import execute_onnx
 
 from hwflow.emulate import Emulator
-from hwflow.emulate.layers import EXACT, Linear
-from hwflow.emulate.steps import Steps, TableSteps, even_steps
 from hwflow.errors import HwflowError
 from hwflow.exchange.reference import Reference
+from hwflow.kernels.arithmetic import EXACT
+from hwflow.kernels.matrix_product.emulation import Linear
+from hwflow.kernels.thresholding.steps import Steps, TableSteps, even_steps
 from tests.support.hardware import lowered
 from tests.support.random_networks import LayerSpec, build_case, cases
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hwflow.dataflow.integers import JOINS, LAYERS
+from hwflow.dataflow.rules import RULES
 from hwflow.errors import HwflowError
 from hwflow.exchange import operations
 from hwflow.exchange.domains import QONNX
@@ -19,7 +19,7 @@ OUTSIDE = ROOT / "tests/support/outside/operations"
 
 def test_every_rule_that_a_record_names_is_there():
     rules = {o.lowering for o in OPERATIONS} | {o.joining for o in OPERATIONS}
-    assert rules - {None, "monotone", "identity"} == LAYERS.keys() | JOINS.keys()
+    assert rules - {None, "monotone", "identity"} == {rule.name for rule in RULES}
 
 
 def test_what_is_lowered_has_a_reference_and_an_import():

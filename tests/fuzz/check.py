@@ -16,14 +16,15 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.costs import divisors
-from hwflow.dataflow.folding import DEPTHWISE, WINDOWS, reader_of, sizes_of
 from hwflow.dataflow.lower import Lowered, lower
-from hwflow.dataflow.specialise import base_op
 from hwflow.dataflow.stitch import edge_name, insert_converters, insert_fifos
 from hwflow.emulate import Emulator
 from hwflow.errors import HwflowError
 from hwflow.exchange.reference import Reference
 from hwflow.host.input_codes import hardware_order
+from hwflow.kernels.catalogue import hardware_layer
+from hwflow.kernels.vvau.op import VVAU_rtl
+from hwflow.kernels.windows.reading import reader_of
 from hwflow.recipe import Hardware, Stall
 from hwflow.rtl.generate import generate
 from hwflow.simulate import Simulator
@@ -121,16 +122,15 @@ def random_folding(model: ModelWrapper, seed: int) -> dict[str, dict[str, int]]:
     random = np.random.default_rng(seed)
     folding: dict[str, dict[str, int]] = {}
     for node in model.graph.node:
-        op, layer = base_op(node), getCustomOp(node)
-        reader = reader_of(model, node)
-        if reader is not None and (base_op(reader) in DEPTHWISE or random.random() < 0.3):
+        layer, reader = hardware_layer(node), reader_of(model, node)
+        if reader is not None and (reader.CHANNEL_BY_CHANNEL or random.random() < 0.3):
             continue  # As its reader.
-        chosen = {key: int(random.choice(divisors(n))) for key, n in sizes_of(layer, op).items()}
-        if op == "VVAU":
-            taps = sizes_of(layer, op)["simd"]
-            chosen["simd"] = int(random.choice([1, taps]))
-        if op == WINDOWS and reader is not None and random.random() < 0.4:
-            chosen = {"simd": sizes_of(layer, op)["simd"], "parallel_window": 1}
+        sizes, choices = layer.sizes(), layer.choices()
+        chosen = {key: int(random.choice(divisors(size))) for key, size in sizes.items()}
+        if isinstance(layer, VVAU_rtl):
+            chosen["simd"] = int(random.choice(choices["simd"]))
+        if "parallel_window" in choices and reader is not None and random.random() < 0.4:
+            chosen = {"simd": sizes["simd"], "parallel_window": 1}
         folding[node.name] = chosen
     return folding
 

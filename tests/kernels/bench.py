@@ -23,8 +23,8 @@ from qonnx.core.onnx_exec import execute_onnx
 from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.board import Board
-from hwflow.dataflow.specialise import RTL
 from hwflow.families import family
+from hwflow.kernels import RTL
 from hwflow.kernels.kernel_op import KernelOp
 from hwflow.processes import run_process
 from hwflow.recipe import Stall

@@ -6,8 +6,8 @@ from qonnx.core.datatype import DataType
 from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.costs import divisors
-from hwflow.kernels.lut_mvau import LutMVAU_rtl
-from hwflow.kernels.vvau import VVAU_rtl
+from hwflow.kernels.lut_mvau.op import LutMVAU_rtl
+from hwflow.kernels.vvau.op import VVAU_rtl
 from tests.kernels.bench import Bench, one_layer
 from tests.kernels.test_kernels import xnor_mvau
 

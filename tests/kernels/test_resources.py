@@ -13,7 +13,6 @@ def test_estimates_of_the_stream_kernels_are_near_the_netlists(finn, tmp_path):
         streams.duplicate_streams("INT8", [1, 4], 8, 8, 3),
         streams.elementwise_add("INT8", "INT8", [1, 16], 4),
         streams.streaming_concat(["INT4"] * 3, [1, 2, 2], [16, 16, 16], 4),
-        streams.streaming_split("INT8", [1, 2, 2], [64, 32], 4),
         streams.width_converter("INT4", [1, 144], 16, 9),
         streams.width_converter("INT4", [1, 144], 9, 16),
     ]

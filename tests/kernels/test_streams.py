@@ -1,4 +1,4 @@
-"""The kernels that copy, join, split, add and repack streams, against FINN's execution."""
+"""The kernels that copy, join, add and repack streams, against FINN's execution."""
 
 import numpy as np
 import pytest
@@ -65,18 +65,6 @@ def streaming_concat(types, vectors, channels, simd):
     )
 
 
-def streaming_split(datatype, vectors, channels, simd):
-    return one_layer(
-        "StreamingSplit_rtl",
-        [(datatype, [*vectors, sum(channels)])],
-        outputs=len(channels),
-        SIMD=simd,
-        ChannelsPerStream=channels,
-        inputDataType=datatype,
-        numInputVectors=vectors,
-    )
-
-
 def width_converter(datatype, shape, before, after):
     bits = DataType[datatype].bitwidth()
     return one_layer(
@@ -129,17 +117,6 @@ def test_streaming_concat(finn, models, tmp_path):
         types = [random_type(random) for _ in range(streams)]
         channels = simd * random.integers(1, 5, streams)
         layers.append(streaming_concat(types, random_vectors(random), channels, simd))
-    Bench(layers, tmp_path, models).check(stalls=ALL_STALLS)
-
-
-def test_streaming_split(finn, models, tmp_path):
-    random = np.random.default_rng(3)
-    layers = []
-    for _ in range(CASES):
-        streams, simd = random.integers(2, 6), random.integers(1, 4)
-        channels = simd * random.integers(1, 5, streams)
-        vectors = random_vectors(random)
-        layers.append(streaming_split(random_type(random), vectors, channels, simd))
     Bench(layers, tmp_path, models).check(stalls=ALL_STALLS)
 
 

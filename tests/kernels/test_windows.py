@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from hwflow.costs import divisors
 from hwflow.errors import HwflowError
+from hwflow.kernels.pool.op import Pool_rtl
 from hwflow.rtl.generate import generate
 from hwflow.rtl.nodes import generate_node
 from hwflow.simulate import Simulator
@@ -120,7 +121,7 @@ def test_pool_equals_finn_s_own_execution(finn):
         frame = random.integers(given.min(), given.max() + 1, shape).astype(np.float32)
         found = execute_onnx(model, {"in0": frame})["out0"]
         context = {"in0": frame, "out0": np.zeros_like(found)}
-        type(getCustomOp(node)).__mro__[1].execute_node(getCustomOp(node), context, model.graph)
+        Pool_rtl.BASE.execute_node(getCustomOp(node), context, model.graph)
         assert np.array_equal(found, context["out0"])
 
 

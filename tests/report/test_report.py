@@ -10,6 +10,7 @@ from rich.console import Console
 from scipy import stats
 
 from hwflow.errors import RequestError
+from hwflow.kernels.catalogue import hardware_layers
 from hwflow.report import FORMATS, Report, load_report, save_report
 from hwflow.report.intervals import seeds
 from hwflow.report.terminal import summary
@@ -206,7 +207,7 @@ def repeated():
 
 
 @pytest.mark.parametrize(
-    ("op", "kind"),
+    ("op", "role"),
     [
         ("MVAU_rtl", "linear"),
         ("LutMVAU_rtl", "linear"),
@@ -216,10 +217,11 @@ def repeated():
         ("ConvolutionInputGenerator_rtl", "plumbing"),
     ],
 )
-def test_bars_of_layers_are_coloured_by_what_they_compute(op, kind):
+def test_bars_of_layers_are_coloured_by_what_they_compute(finn, op, role):
+    assert role == hardware_layers()[op].ROLE
     found = report().model_dump(by_alias=True)
-    found["hardware"]["layers"] = [found["hardware"]["layers"][0] | {"op": op}]
-    assert f'<i class="{kind}" style=' in FORMATS["html"]([Report.model_validate(found)])
+    found["hardware"]["layers"] = [found["hardware"]["layers"][0] | {"op": op, "role": role}]
+    assert f'<i class="{role}" style=' in FORMATS["html"]([Report.model_validate(found)])
 
 
 def test_what_pruning_left_is_shown_against_its_budget():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hwflow.dataflow.finn_setup import rtl_library
 from hwflow.errors import HwflowError
+from hwflow.kernels.finn_library import rtl_library
 from hwflow.rtl.patches import PATCHES, Patch, patched
 
 

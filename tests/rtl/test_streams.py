@@ -9,9 +9,9 @@ from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.dataflow.stitch import insert_converters, insert_fifos
 from hwflow.errors import HwflowError
+from hwflow.kernels.mvau.memory import write_weights
 from hwflow.rtl.generate import generate
 from hwflow.rtl.streams import streams_of
-from hwflow.rtl.weights import write_weights
 from tests.support.hardware import PYNQ
 from tests.support.hardware_graphs import HardwareGraph
 

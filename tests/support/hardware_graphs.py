@@ -16,7 +16,7 @@ from qonnx.core.onnx_exec import execute_onnx
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.util.basic import qonnx_make_model
 
-from hwflow.dataflow.specialise import RTL
+from hwflow.kernels import RTL
 from hwflow.kernels.integer_types import integer_type
 
 Codes = NDArray[np.int64]

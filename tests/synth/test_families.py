@@ -5,8 +5,8 @@ import pytest
 from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.board import load_board
-from hwflow.dataflow.stitch import FIFO
 from hwflow.families import FAMILIES
+from hwflow.kernels.fifo.op import StreamingFIFO_rtl
 from hwflow.kernels.kernel_op import KernelOp
 from tests.kernels import test_products as products
 from tests.kernels import test_streams as streams
@@ -36,7 +36,7 @@ def thresholds(channels, bits, pe, datatype):
 
 def fifo(depth, elements, datatype, style="auto"):
     return one_layer(
-        FIFO,
+        StreamingFIFO_rtl.__name__,
         [(datatype, [1, elements])],
         depth=depth,
         folded_shape=[1, 1, elements],
@@ -78,7 +78,6 @@ def others():
         streams.duplicate_streams("INT8", [1, 4], 8, 8, 3),
         streams.elementwise_add("INT8", "INT4", [1, 16], 4),
         streams.streaming_concat(["INT4"] * 3, [1, 2, 2], [16, 16, 16], 4),
-        streams.streaming_split("INT8", [1, 2, 2], [64, 32], 4),
         streams.width_converter("INT4", [1, 144], 16, 9),
         label_select(10, 1, "INT9", True, random),
         label_select(12, 2, "INT9", False, random, 3),

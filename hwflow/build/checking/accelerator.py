@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hwflow.board import Board
 from hwflow.build.checking.outcome import CheckedLayer, Estimates, HostPart
@@ -75,19 +75,16 @@ def lower_and_fold(
 
 
 def _layers(model: ModelWrapper, part: str) -> list[CheckedLayer]:
-    from qonnx.custom_op.registry import getCustomOp
-
     from hwflow.dataflow.estimates import estimates as estimated
     from hwflow.dataflow.folding import layer_cycles
-    from hwflow.dataflow.folding_file import choices_of
-    from hwflow.dataflow.layer_names import user_name
-    from hwflow.dataflow.stitch import CONVERTER
+    from hwflow.kernels.catalogue import hardware_layer
+    from hwflow.kernels.layer_names import user_name
 
     cycles, estimates = layer_cycles(model), estimated(model, part)
     found = []
     for node in model.graph.node:
-        choices = {} if node.op_type == CONVERTER else choices_of(node)
-        layer: Any = getCustomOp(node)
+        layer = hardware_layer(node)
+        choices = layer.choices()
         found.append(
             CheckedLayer(
                 name=user_name(node),

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from finn.custom_op.fpgadataflow.elementwise_binary import ElementwiseBinaryOperation
-from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from numpy.typing import NDArray
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
@@ -16,6 +15,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from hwflow.errors import HwflowError
 from hwflow.kernels.integer_types import integer_type, number_parameters, signed_bits
 from hwflow.kernels.kernel_op import KernelOp
+from hwflow.kernels.layer import magnitude
 from hwflow.kernels.memory import Memory
 from hwflow.kernels.numbers import memory_file
 
@@ -24,7 +24,7 @@ SOURCE = Path(__file__).with_name("channel_constants.sv")
 _FEW = 4
 
 
-class ChannelConstants(ElementwiseBinaryOperation, KernelOp):
+class ChannelConstants(KernelOp, ElementwiseBinaryOperation):
     """A stream (..., C) and an initializer with a number for each channel, or one for all.
 
     The ops are FINN's elementwise ones with a constant second operand (`rhs_style` const,
@@ -34,10 +34,16 @@ class ChannelConstants(ElementwiseBinaryOperation, KernelOp):
     Takes as many cycles a frame as the output has transfers.
     """
 
-    def get_nodeattr_types(self) -> dict[str, Any]:
-        """FINN's attributes of elementwise and of RTL layers."""
-        attributes: dict[str, Any] = super().get_nodeattr_types()
-        return attributes | RTLBackend.get_nodeattr_types(self)
+    RATE = "pixels * C / PE"
+
+    def sizes(self) -> dict[str, int]:
+        """Channels."""
+        return {"pe": int(self.get_normal_output_shape()[-1])}
+
+    def bound(self, model: ModelWrapper) -> int:
+        """The greatest absolute number that comes in or out, or is a constant."""
+        names = (*self.onnx_node.input, *self.onnx_node.output)
+        return magnitude(*(model.get_tensor_datatype(name) for name in names))
 
     def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
         """The sources of the constants and of the kernel, and the layer's module."""

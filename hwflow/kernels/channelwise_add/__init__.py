@@ -2,4 +2,4 @@
 
 from hwflow.kernels.channelwise_add.op import ChannelwiseAdd_rtl
 
-__all__ = ["ChannelwiseAdd_rtl"]
+LAYER = ChannelwiseAdd_rtl

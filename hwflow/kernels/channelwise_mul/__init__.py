@@ -2,4 +2,4 @@
 
 from hwflow.kernels.channelwise_mul.op import ChannelwiseMul_rtl
 
-__all__ = ["ChannelwiseMul_rtl"]
+LAYER = ChannelwiseMul_rtl

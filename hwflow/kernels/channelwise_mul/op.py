@@ -3,29 +3,51 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 from finn.custom_op.fpgadataflow.elementwise_binary import ElementwiseMul
-from finn.custom_op.fpgadataflow.rtl import register_custom_op
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.families import family_of
+from hwflow.kernels.arithmetic import Layer, Sum
 from hwflow.kernels.channel_constants import ChannelConstants
+from hwflow.kernels.layer import Range
 
 # Bits of one factor times bits of the other from which a product is a DSP block's work: it would
 # cost about half of the LUTs that a Zynq-7020 has for each of its DSP blocks.
 _DSP_BITS = 100
 
 
-@register_custom_op
 class ChannelwiseMul_rtl(ChannelConstants, ElementwiseMul):
     """(..., C) times an integer for each channel: see `ChannelConstants`.
 
     Attribute `resType`: products in `dsp` blocks, in `lut`s, or `auto`, by the size of the factors.
     """
 
+    BASE = ElementwiseMul
+    KERNEL = "channelwise_mul"
+    SUMMARY = "each channel multiplied by an integer of its own, in LUTs or DSP blocks"
+    SUFFIX = "signs"
     SOURCE = Path(__file__).with_name("channelwise_mul.sv")
+
+    @classmethod
+    def implements(cls, model: ModelWrapper, node: onnx.NodeProto) -> bool:
+        """Where the second operand is a constant."""
+        return len(node.input) == 2 and model.get_initializer(node.input[1]) is not None
+
+    def emulation(self, model: ModelWrapper, windows: Any, known: Range) -> Layer:
+        """A product."""
+        return Sum(self.parameter(model, 1).reshape(-1), self.bound(model), multiply=True)
+
+    def output_range(self, model: ModelWrapper, inputs: Sequence[Range]) -> Range:
+        """Products of the ends; which is the less, the sign of the constant says."""
+        constant = self.parameter(model, 1).reshape(-1)
+        ends = [end * constant for end in inputs[0]]
+        return np.minimum(*ends), np.maximum(*ends)
 
     def get_nodeattr_types(self) -> dict[str, Any]:
         """FINN's attributes of elementwise and of RTL layers, and `resType`."""

@@ -2,4 +2,4 @@
 
 from hwflow.kernels.duplicate_streams.op import DuplicateStreams_rtl
 
-__all__ = ["DuplicateStreams_rtl"]
+LAYER = DuplicateStreams_rtl

@@ -2,4 +2,4 @@
 
 from hwflow.kernels.elementwise_add.op import ElementwiseAdd_rtl
 
-__all__ = ["ElementwiseAdd_rtl"]
+LAYER = ElementwiseAdd_rtl

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import onnx
 from finn.custom_op.fpgadataflow.elementwise_binary import ElementwiseAdd
-from finn.custom_op.fpgadataflow.rtl import register_custom_op
-from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.errors import HwflowError
+from hwflow.kernels.arithmetic import Layer, Sum
 from hwflow.kernels.kernel_op import KernelOp
+from hwflow.kernels.layer import Range, magnitude
 
 BIPOLAR = DataType["BIPOLAR"]
 
 
-@register_custom_op
-class ElementwiseAdd_rtl(ElementwiseAdd, KernelOp):
+class ElementwiseAdd_rtl(KernelOp, ElementwiseAdd):
     """Sum of two integer tensors of equal shapes (..., C), as residual connections need it.
 
     Both are streams, PE channels a beat; their datatypes may differ in width and sign. The sum's
@@ -26,19 +27,31 @@ class ElementwiseAdd_rtl(ElementwiseAdd, KernelOp):
     every sum. A frame takes C / PE cycles for each vector.
     """
 
+    BASE = ElementwiseAdd
+    KERNEL = "elementwise_add"
+    SUMMARY = "sum of two streams of integers, of any widths and signs"
+    RATE = "vectors * channels / PE"
+    KIND = "add"
     SOURCE = Path(__file__).with_name("elementwise_add.sv")
 
-    def get_nodeattr_types(self) -> dict[str, Any]:
-        """FINN's attributes of ElementwiseAdd and of RTL layers."""
-        return RTLBackend.get_nodeattr_types(self) | ElementwiseAdd.get_nodeattr_types(self)
+    @classmethod
+    def implements(cls, model: ModelWrapper, node: onnx.NodeProto) -> bool:
+        """Where both operands are streams."""
+        return all(model.get_initializer(name) is None for name in node.input)
 
-    def execute_node(self, context: dict[str, Any], graph: Any) -> None:
-        """Execute in Python."""
-        ElementwiseAdd.execute_node(self, context, graph)
+    def sizes(self) -> dict[str, int]:
+        """Channels."""
+        return {"pe": int(self.get_normal_output_shape()[-1])}
 
-    def get_exp_cycles(self) -> int:
-        """Cycles a frame: one for each beat."""
-        return int(ElementwiseAdd.get_exp_cycles(self))
+    def emulation(self, model: ModelWrapper, windows: Any, known: Range) -> Layer:
+        """A sum."""
+        names = (*self.onnx_node.input, *self.onnx_node.output)
+        return Sum(None, magnitude(*map(model.get_tensor_datatype, names)), multiply=False)
+
+    def output_range(self, model: ModelWrapper, inputs: Sequence[Range]) -> Range:
+        """Sums of the ends."""
+        (low, high), (other_low, other_high) = inputs
+        return low + other_low, high + other_high
 
     def _derive_out_dtype(self, model: ModelWrapper) -> Any:
         """FINN's rule, by width and sign; a binary number reaches +1 and counts as two bits."""

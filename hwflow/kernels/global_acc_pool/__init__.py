@@ -2,4 +2,4 @@
 
 from hwflow.kernels.global_acc_pool.op import GlobalAccPool_rtl
 
-__all__ = ["GlobalAccPool_rtl"]
+LAYER = GlobalAccPool_rtl

@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from finn.custom_op.fpgadataflow.globalaccpool import GlobalAccPool
-from finn.custom_op.fpgadataflow.rtl import register_custom_op
-from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from qonnx.core.modelwrapper import ModelWrapper
 
+from hwflow.kernels.arithmetic import Layer
+from hwflow.kernels.global_acc_pool.emulation import GlobalSum
 from hwflow.kernels.integer_types import integer_type, number_parameters
 from hwflow.kernels.kernel_op import KernelOp
+from hwflow.kernels.layer import Range, magnitude
 from hwflow.kernels.memory import Memory
 
 
-@register_custom_op
-class GlobalAccPool_rtl(GlobalAccPool, KernelOp):
+class GlobalAccPool_rtl(KernelOp, GlobalAccPool):
     """Sum of (1, H, W, C) over all pixels, (1, 1, 1, C).
 
     Takes H * W * C / PE cycles a frame: sums leave while the last pixel comes in.
     """
 
+    BASE = GlobalAccPool
+    KERNEL = "global_acc_pool"
+    SUMMARY = "sum of each channel over all pixels"
+    RATE = "pixels * C / PE"
+    KIND = "pool"
+    TAKES_IMAGE = True
     SOURCE = Path(__file__).with_name("global_acc_pool.sv")
 
-    def get_nodeattr_types(self) -> dict[str, Any]:
-        """FINN's attributes of GlobalAccPool and of RTL layers."""
-        return GlobalAccPool.get_nodeattr_types(self) | RTLBackend.get_nodeattr_types(self)
+    def sizes(self) -> dict[str, int]:
+        """Channels."""
+        return {"pe": int(self.get_nodeattr("NumChannels"))}
+
+    def emulation(self, model: ModelWrapper, windows: Any, known: Range) -> Layer:
+        """A sum in floats that hold it."""
+        incoming = model.get_tensor_datatype(self.onnx_node.input[0])
+        return GlobalSum(self.pixels * magnitude(incoming))
+
+    def output_range(self, model: ModelWrapper, inputs: Sequence[Range]) -> Range:
+        """That of a pixel, times the pixels."""
+        return self.pixels * inputs[0][0], self.pixels * inputs[0][1]
 
     @property
     def pixels(self) -> int:

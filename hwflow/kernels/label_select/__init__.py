@@ -2,4 +2,4 @@
 
 from hwflow.kernels.label_select.op import LabelSelect_rtl
 
-__all__ = ["LabelSelect_rtl"]
+LAYER = LabelSelect_rtl

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from finn.custom_op.fpgadataflow.labelselect import LabelSelect
-from finn.custom_op.fpgadataflow.rtl import register_custom_op
-from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.errors import HwflowError
+from hwflow.kernels.arithmetic import Layer
+from hwflow.kernels.folding import fold_along
 from hwflow.kernels.kernel_op import KernelOp
+from hwflow.kernels.label_select.emulation import ArgMax
+from hwflow.kernels.layer import Range
 
 
-@register_custom_op
-class LabelSelect_rtl(LabelSelect, KernelOp):
+class LabelSelect_rtl(KernelOp, LabelSelect):
     """Arg max of (1, Labels) integers, with an optional integer bias for each label.
 
     Inputs: numbers (1, Labels); biases (1, Labels), an initializer, or left out. Output: the
     indices of the K greatest sums, (1, K), the greatest first; the lowest index first of equals.
     """
 
+    BASE = LabelSelect
+    KERNEL = "label_select"
+    SUMMARY = (
+        "indices of the greatest logits, integer biases added; lowest index first among equals"
+    )
+    RATE = "max(Labels / PE, K)"
+    KIND = "label"
+    ROLE = "label"
     SOURCE = Path(__file__).with_name("label_select.sv")
     SEVERAL = Path(__file__).with_name("top_labels.sv")
 
@@ -32,9 +42,25 @@ class LabelSelect_rtl(LabelSelect, KernelOp):
         """Of one label a smaller kernel than of several."""
         return self.SOURCE if self.get_nodeattr("K") == 1 else self.SEVERAL
 
-    def get_nodeattr_types(self) -> dict[str, Any]:
-        """FINN's attributes of LabelSelect and of RTL layers."""
-        return LabelSelect.get_nodeattr_types(self) | RTLBackend.get_nodeattr_types(self)
+    def sizes(self) -> dict[str, int]:
+        """Labels."""
+        return {"pe": int(self.get_nodeattr("Labels"))}
+
+    def fold(self, model: ModelWrapper, cycles: int) -> None:
+        """Compare no more numbers at a time than the bound wants: each costs a comparator."""
+        fold_along(model, self, cycles, widen=False)
+
+    def emulation(self, model: ModelWrapper, windows: Any, known: Range) -> Layer:
+        """The greatest sums."""
+        bias = np.zeros(self.get_nodeattr("Labels"), np.int64)
+        if len(self.onnx_node.input) > 1:
+            bias = self.parameter(model, 1).reshape(-1)
+        return ArgMax(bias, self.get_nodeattr("K"))
+
+    def output_range(self, model: ModelWrapper, inputs: Sequence[Range]) -> Range:
+        """Any label."""
+        count = self.get_nodeattr("K")
+        return np.zeros(count, np.int64), np.full(count, self.get_nodeattr("Labels") - 1)
 
     def get_instream_width(self, ind: int = 0) -> int:
         """Bits of the input stream; biases are inside the layer and no stream."""

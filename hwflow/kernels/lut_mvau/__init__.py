@@ -2,4 +2,4 @@
 
 from hwflow.kernels.lut_mvau.op import LutMVAU_rtl
 
-__all__ = ["LutMVAU_rtl"]
+LAYER = LutMVAU_rtl

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import onnx
 from finn.custom_op.fpgadataflow.matrixvectoractivation import MVAU
-from finn.custom_op.fpgadataflow.rtl import register_custom_op
-from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.costs import products
@@ -15,23 +14,26 @@ from hwflow.costs.products import Products
 from hwflow.families import family_of
 from hwflow.kernels import dot_product, weight_memory
 from hwflow.kernels.kernel_op import KernelOp
+from hwflow.kernels.matrix_product import MatrixProduct
 from hwflow.kernels.numbers import kind, memory_file, number, weight_words
 
 
-@register_custom_op
-class LutMVAU_rtl(MVAU, KernelOp):
+class LutMVAU_rtl(MatrixProduct, KernelOp, MVAU):
     """Product of vectors (..., MW) and a matrix (MW, MH) of small integers, without DSP blocks.
 
     Weights and inputs have 1 to 8 bits: unsigned, two's complement (ternary too) or bipolar. The
     output (..., MH) is the signed sum, also of bipolar numbers.
     """
 
+    KERNEL = "lut_mvau"
+    SUMMARY = "matrix-vector product of 1 to 8 bit weights and inputs, without DSPs"
     SOURCE = Path(__file__).with_name("lut_mvau.sv")
     SHARED = (dot_product.SOURCE, weight_memory.SOURCE)
 
-    def get_nodeattr_types(self) -> dict[str, Any]:
-        """FINN's attributes of MVAU and of RTL layers."""
-        return MVAU.get_nodeattr_types(self) | RTLBackend.get_nodeattr_types(self)
+    @classmethod
+    def implements(cls, model: ModelWrapper, node: onnx.NodeProto) -> bool:
+        """None by itself: it is chosen in place of MVAU_rtl, by what a board has."""
+        return False
 
     def get_instream_width(self, ind: int = 0) -> int:
         """Bits of the input stream; weights are inside the layer and no stream."""

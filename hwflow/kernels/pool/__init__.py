@@ -2,4 +2,4 @@
 
 from hwflow.kernels.pool.op import Pool_rtl
 
-__all__ = ["Pool_rtl"]
+LAYER = Pool_rtl

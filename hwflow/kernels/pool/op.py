@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from finn.custom_op.fpgadataflow.pool import Pool
-from finn.custom_op.fpgadataflow.rtl import register_custom_op
-from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from numpy.typing import NDArray
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.errors import HwflowError
+from hwflow.kernels.arithmetic import Layer
+from hwflow.kernels.folding import too_slow
 from hwflow.kernels.integer_types import integer_type, number_parameters
 from hwflow.kernels.kernel_op import KernelOp
+from hwflow.kernels.layer import Range, magnitude
+from hwflow.kernels.pool.emulation import WindowPool
+from hwflow.kernels.windows.reading import (
+    WindowReader,
+    fold_channels,
+    fold_padding,
+    padding_before,
+    windows_before,
+)
 
 
-@register_custom_op
-class Pool_rtl(Pool, KernelOp):
+class Pool_rtl(WindowReader, KernelOp, Pool):
     """Pooling of windows (1, H, W, K C), K positions of C channels, to (1, H, W, C).
 
     Functions, of each channel over the K positions:
@@ -37,11 +46,54 @@ class Pool_rtl(Pool, KernelOp):
     Takes C / PE * K * H * W cycles a frame, as FINN estimates.
     """
 
+    BASE = Pool
+    KERNEL = "pool"
+    SUMMARY = "maximum, sum or average rounded down of each channel over a window"
+    RATE = "output pixels * window * C / PE"
+    KIND = "pool"
+    CHANNEL_BY_CHANNEL = True
     SOURCE = Path(__file__).with_name("pool.sv")
 
-    def get_nodeattr_types(self) -> dict[str, Any]:
-        """FINN's attributes of Pool and of RTL layers."""
-        return Pool.get_nodeattr_types(self) | RTLBackend.get_nodeattr_types(self)
+    def keeps_binary(self) -> bool:
+        """The greatest of some numbers is one of them."""
+        return bool(self.get_nodeattr("Function") == "MaxPool")
+
+    def sizes(self) -> dict[str, int]:
+        """Channels."""
+        return {"pe": int(self.get_nodeattr("Channels"))}
+
+    def fold(self, model: ModelWrapper, cycles: int) -> None:
+        """Take the fewest channels at a time that meet the bound, in the windows too."""
+        windows = windows_before(model, self)
+        if not fold_channels(self, windows, cycles, parallel=False):
+            raise too_slow(self, cycles)
+        padding = padding_before(model, self if windows is None else windows)
+        fold_padding(padding, self.get_nodeattr("PE"), cycles)
+
+    def slides(self, windows: Any) -> bool:
+        """Always."""
+        return True
+
+    def emulation(self, model: ModelWrapper, windows: Any, known: Range) -> Layer:
+        """The maximum or sum of the taps.
+
+        Raises:
+            HwflowError: it is an average.
+        """
+        function = self.get_nodeattr("Function")
+        if function not in {"MaxPool", "AccPool"}:
+            raise HwflowError(f"{self.onnx_node.name}: the pool {function} is not emulated")
+        incoming = model.get_tensor_datatype(self.onnx_node.input[0])
+        bound = magnitude(incoming) * (1 if function == "MaxPool" else self.positions)
+        sliding = None if windows is None else windows.sliding()
+        return WindowPool(sliding, function, self.positions, bound)
+
+    def output_range(self, model: ModelWrapper, inputs: Sequence[Range]) -> Range:
+        """The greatest ends, or their sums."""
+        low, high = (end.reshape(-1, self.get_nodeattr("Channels")) for end in inputs[0])
+        if self.get_nodeattr("Function") == "MaxPool":
+            return low.max(axis=0), high.max(axis=0)
+        return low.sum(axis=0), high.sum(axis=0)
 
     @property
     def positions(self) -> int:

@@ -2,4 +2,4 @@
 
 from hwflow.kernels.streaming_concat.op import StreamingConcat_rtl
 
-__all__ = ["StreamingConcat_rtl"]
+LAYER = StreamingConcat_rtl

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from finn.custom_op.fpgadataflow.concat import StreamingConcat
-from finn.custom_op.fpgadataflow.rtl import register_custom_op
-from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
+from hwflow.kernels.arithmetic import Layer
 from hwflow.kernels.kernel_op import KernelOp
+from hwflow.kernels.layer import Range
+from hwflow.kernels.streaming_concat.emulation import Concatenation
 from hwflow.kernels.wrapper import packed
 
 
-@register_custom_op
-class StreamingConcat_rtl(StreamingConcat, KernelOp):
+class StreamingConcat_rtl(KernelOp, StreamingConcat):
     """Concatenation of tensors (..., ChannelsPerStream[i]) along the channels.
 
     Streams carry SIMD channels a beat, which divides every stream's channels; their datatypes
@@ -24,19 +27,30 @@ class StreamingConcat_rtl(StreamingConcat, KernelOp):
     / SIMD cycles for each vector.
     """
 
+    BASE = StreamingConcat
+    KERNEL = "streaming_concat"
+    SUMMARY = "channels of several streams joined, of any widths and signs"
+    RATE = "vectors * channels / SIMD"
+    KIND = "concat"
     SOURCE = Path(__file__).with_name("streaming_concat.sv")
 
-    def get_nodeattr_types(self) -> dict[str, Any]:
-        """FINN's attributes of StreamingConcat and of RTL layers."""
-        return StreamingConcat.get_nodeattr_types(self) | RTLBackend.get_nodeattr_types(self)
+    def sizes(self) -> dict[str, int]:
+        """What divides the channels of every stream."""
+        return {"simd": math.gcd(*self.get_nodeattr("ChannelsPerStream"))}
 
-    def execute_node(self, context: dict[str, Any], graph: Any) -> None:
-        """Execute in Python."""
-        StreamingConcat.execute_node(self, context, graph)
+    def emulation(self, model: ModelWrapper, windows: Any, known: Range) -> Layer:
+        """Channels side by side."""
+        return Concatenation(self.get_nodeattr("numInputVectors")[1:])
 
-    def get_exp_cycles(self) -> int:
-        """Cycles a frame: one for each beat that goes out."""
-        return int(StreamingConcat.get_exp_cycles(self))
+    def output_range(self, model: ModelWrapper, inputs: Sequence[Range]) -> Range:
+        """Those of the streams, side by side."""
+        counts = self.get_nodeattr("ChannelsPerStream")
+        parts = [
+            (np.tile(low, count // len(low)), np.tile(high, count // len(high)))
+            for (low, high), count in zip(inputs, counts, strict=True)
+        ]
+        low, high = zip(*parts, strict=True)
+        return np.concatenate(low), np.concatenate(high)
 
     def lut_estimation(self, fpgapart: str) -> int:
         """LUTs: a multiplexer of the streams for each bit that goes out, and the order of turns.

@@ -2,4 +2,4 @@
 
 from hwflow.kernels.upsample.op import UpsampleNearestNeighbour_rtl
 
-__all__ = ["UpsampleNearestNeighbour_rtl"]
+LAYER = UpsampleNearestNeighbour_rtl

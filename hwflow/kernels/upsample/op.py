@@ -6,29 +6,37 @@ import math
 from pathlib import Path
 from typing import Any
 
-from finn.custom_op.fpgadataflow.rtl import register_custom_op
-from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from finn.custom_op.fpgadataflow.upsampler import UpsampleNearestNeighbour
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.errors import HwflowError
+from hwflow.kernels.arithmetic import Layer
 from hwflow.kernels.kernel_op import KernelOp
+from hwflow.kernels.layer import MovingLayer, Range
 from hwflow.kernels.memory import Memory
+from hwflow.kernels.upsample.emulation import Repeat
 
 
-@register_custom_op
-class UpsampleNearestNeighbour_rtl(UpsampleNearestNeighbour, KernelOp):
+class UpsampleNearestNeighbour_rtl(KernelOp, MovingLayer, UpsampleNearestNeighbour):
     """Upsampling of (1, HI, WI, C) to (1, HO, WO, C) by whole factors HO / HI and WO / WI.
 
     Takes HO * WO * C / SIMD cycles a frame, as FINN estimates.
     """
 
+    BASE = UpsampleNearestNeighbour
+    KERNEL = "upsample"
+    SUMMARY = "pixels repeated in their row and by rows, whole factors"
+    RATE = "output pixels * C / SIMD"
+    KIND = "upsample"
     SOURCE = Path(__file__).with_name("upsample.sv")
 
-    def get_nodeattr_types(self) -> dict[str, Any]:
-        """FINN's attributes of UpsampleNearestNeighbour and of RTL layers."""
-        attributes: dict[str, Any] = UpsampleNearestNeighbour.get_nodeattr_types(self)
-        return attributes | RTLBackend.get_nodeattr_types(self)
+    def sizes(self) -> dict[str, int]:
+        """Channels."""
+        return {"simd": int(self.get_nodeattr("NumChannels"))}
+
+    def emulation(self, model: ModelWrapper, windows: Any, known: Range) -> Layer:
+        """Pixels repeated."""
+        return Repeat(self.scales)
 
     def get_exp_cycles(self) -> int:
         """Cycles a frame."""

@@ -2,4 +2,4 @@
 
 from hwflow.kernels.vvau.op import VVAU_rtl
 
-__all__ = ["VVAU_rtl"]
+LAYER = VVAU_rtl

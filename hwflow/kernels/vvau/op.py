@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from finn.custom_op.fpgadataflow.rtl import register_custom_op
-from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
+import onnx
 from finn.custom_op.fpgadataflow.vectorvectoractivation import VVAU
 from qonnx.core.modelwrapper import ModelWrapper
 
@@ -16,12 +16,23 @@ from hwflow.costs import products
 from hwflow.costs.products import Products, takes_dsps
 from hwflow.families import family_of
 from hwflow.kernels import dot_product, weight_memory
+from hwflow.kernels.arithmetic import Layer, Sum
+from hwflow.kernels.folding import too_slow
 from hwflow.kernels.kernel_op import KernelOp
+from hwflow.kernels.layer import Range, magnitude
+from hwflow.kernels.multiplying import MultiplyingLayer, Unit
 from hwflow.kernels.numbers import kind, memory_file, number, weight_words
+from hwflow.kernels.windows.convolution import Convolution
+from hwflow.kernels.windows.reading import (
+    WindowReader,
+    fold_channels,
+    fold_padding,
+    padding_before,
+    windows_before,
+)
 
 
-@register_custom_op
-class VVAU_rtl(VVAU, KernelOp):
+class VVAU_rtl(WindowReader, MultiplyingLayer, KernelOp, VVAU):
     """Depthwise convolution of windows (1, H, W, Kernel * Channels), on every FPGA family.
 
     It takes the place of FINN's op of the same name, which is for Versal parts. A window's values
@@ -33,12 +44,71 @@ class VVAU_rtl(VVAU, KernelOp):
     `costs.products.takes_dsps`); else products are made of LUTs.
     """
 
+    BASE = VVAU
+    KERNEL = "vvau"
+    SUMMARY = "depthwise product of 1 to 8 bit weights and inputs, in LUTs or DSPs"
+    RATE = "pixels * (window / SIMD) * (Channels / PE)"
+    KIND = "conv"
+    CHANNEL_BY_CHANNEL = True
     SOURCE = Path(__file__).with_name("vvau.sv")
     SHARED = (dot_product.SOURCE, weight_memory.SOURCE)
 
-    def get_nodeattr_types(self) -> dict[str, Any]:
-        """FINN's attributes of VVAU and of RTL layers."""
-        return VVAU.get_nodeattr_types(self) | RTLBackend.get_nodeattr_types(self)
+    def units(self, model: ModelWrapper) -> Mapping[Unit, onnx.NodeProto]:
+        """LUTs, or DSP blocks where products are wide enough for them."""
+        luts = self.on_luts(model)
+        if not takes_dsps(self.products.weights, self.products.inputs):
+            return {"lut": luts}
+        return {"lut": luts, "dsp": self.copy(resType="dsp")}
+
+    def sizes(self) -> dict[str, int]:
+        """Channels, and taps of each."""
+        taps = math.prod(self.get_nodeattr("Kernel"))
+        return {"pe": int(self.get_nodeattr("Channels")), "simd": taps}
+
+    def choices(self) -> dict[str, tuple[int, ...]]:
+        """Any channels; one tap at a time or all: windows in part would come in another order."""
+        return {**super().choices(), "simd": tuple(sorted({1, self.sizes()["simd"]}))}
+
+    def fold(self, model: ModelWrapper, cycles: int) -> None:
+        """Take the fewest channels at a time that meet the bound, in the windows too; all taps at a
+        time where it can't be met otherwise."""
+        windows = windows_before(model, self)
+        self.set_nodeattr("SIMD", 1)
+        if not fold_channels(self, windows, cycles, parallel=False):
+            self.set_nodeattr("SIMD", self.sizes()["simd"])
+            if windows is None or not fold_channels(self, windows, cycles, parallel=True):
+                raise too_slow(self, cycles)
+        padding = padding_before(model, self if windows is None else windows)
+        fold_padding(padding, self.get_nodeattr("PE"), cycles)
+
+    def reads_whole_windows(self) -> bool:
+        """Where it multiplies all taps at a time."""
+        return bool(self.get_nodeattr("SIMD") > 1)
+
+    def slides(self, windows: Any) -> bool:
+        """Always."""
+        return True
+
+    def emulation(self, model: ModelWrapper, windows: Any, known: Range) -> Layer:
+        """A convolution by channel, or with one tap a product."""
+        self.check_no_thresholds()
+        bound = magnitude(model.get_tensor_datatype(self.onnx_node.input[0]))
+        weights = self.parameter(model, 1)
+        if windows is None:
+            greatest = max(bound * int(np.abs(weights).max()), bound)
+            return Sum(weights.reshape(-1), greatest, multiply=True)
+        strides, dilations = windows.get_nodeattr("Stride"), windows.get_nodeattr("Dilation")
+        return Convolution(weights, bound, strides, dilations, groups=len(weights))
+
+    def output_range(self, model: ModelWrapper, inputs: Sequence[Range]) -> Range:
+        """Sums of the ends that the signs of the weights choose."""
+        kernels = self.parameter(model, 1).reshape(self.get_nodeattr("Channels"), -1)
+        low, high = (end.reshape(-1, len(kernels)).T for end in inputs[0])
+        positive, negative = np.maximum(kernels, 0), np.minimum(kernels, 0)
+        return (
+            (low * positive + high * negative).sum(axis=1),
+            (high * positive + low * negative).sum(axis=1),
+        )
 
     def get_instream_width(self, ind: int = 0) -> int:
         """Bits of the input stream; weights are inside the layer and no stream."""

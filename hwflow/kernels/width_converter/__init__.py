@@ -2,4 +2,4 @@
 
 from hwflow.kernels.width_converter.op import WidthConverter_rtl
 
-__all__ = ["WidthConverter_rtl"]
+LAYER = WidthConverter_rtl

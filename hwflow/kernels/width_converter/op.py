@@ -6,16 +6,14 @@ import math
 from pathlib import Path
 from typing import Any
 
-from finn.custom_op.fpgadataflow.rtl import register_custom_op
-from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from finn.custom_op.fpgadataflow.streamingdatawidthconverter import StreamingDataWidthConverter
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.kernels.kernel_op import KernelOp
+from hwflow.kernels.layer import TransparentLayer
 
 
-@register_custom_op
-class WidthConverter_rtl(StreamingDataWidthConverter, KernelOp):
+class WidthConverter_rtl(KernelOp, TransparentLayer, StreamingDataWidthConverter):
     """The same tensor with inWidth bits a beat in and outWidth bits a beat out, of any ratio.
 
     A frame takes max(beats in, beats out) cycles. FINN's converter goes over the least common
@@ -23,13 +21,16 @@ class WidthConverter_rtl(StreamingDataWidthConverter, KernelOp):
     takes 24 cycles for 16 beats.
     """
 
+    BASE = StreamingDataWidthConverter
+    KERNEL = "width_converter"
+    SUMMARY = "the same numbers with more or fewer a beat, at full rate for any ratio"
+    RATE = "max(beats in, beats out)"
+    SUFFIX = "width"
     SOURCE = Path(__file__).with_name("width_converter.sv")
 
-    def get_nodeattr_types(self) -> dict[str, Any]:
-        """FINN's attributes of width converters and of RTL layers."""
-        return StreamingDataWidthConverter.get_nodeattr_types(self) | RTLBackend.get_nodeattr_types(
-            self
-        )
+    def sizes(self) -> dict[str, int]:
+        """Nothing: the layers around it say what it carries."""
+        return {}
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
         """Execute in Python: the numbers stay, their shape may change."""

@@ -2,4 +2,4 @@
 
 from hwflow.kernels.xnor_mvau.op import XnorMVAU_rtl
 
-__all__ = ["XnorMVAU_rtl"]
+LAYER = XnorMVAU_rtl

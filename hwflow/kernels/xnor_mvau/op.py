@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import onnx
 from finn.custom_op.fpgadataflow.matrixvectoractivation import MVAU
-from finn.custom_op.fpgadataflow.rtl import register_custom_op
-from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
@@ -15,23 +14,30 @@ from hwflow.costs.products import Number, Products, xnor_resources
 from hwflow.families import family_of
 from hwflow.kernels import weight_memory
 from hwflow.kernels.kernel_op import KernelOp
+from hwflow.kernels.matrix_product import MatrixProduct
 from hwflow.kernels.numbers import memory_file, weight_words
 
 
-@register_custom_op
-class XnorMVAU_rtl(MVAU, KernelOp):
+class XnorMVAU_rtl(MatrixProduct, KernelOp, MVAU):
     """Product of a vector (1, MW) and a matrix (MW, MH), both of -1 and +1.
 
     The output (1, MH) is the signed sum, as of any other linear layer, and not FINN's popcount:
     so thresholds mean the same whatever implements the layer.
     """
 
+    KERNEL = "xnor_mvau"
+    SUMMARY = (
+        "matrix-vector product of binary weights and inputs, by XNOR and popcount, without DSPs"
+    )
+    TAKES_BINARY = True
     SOURCE = Path(__file__).with_name("xnor_mvau.sv")
     SHARED = (weight_memory.SOURCE,)
 
-    def get_nodeattr_types(self) -> dict[str, Any]:
-        """FINN's attributes of MVAU and of RTL layers."""
-        return MVAU.get_nodeattr_types(self) | RTLBackend.get_nodeattr_types(self)
+    @classmethod
+    def implements(cls, model: ModelWrapper, node: onnx.NodeProto) -> bool:
+        """Where weights and inputs are binary."""
+        types = [model.get_tensor_datatype(name) for name in node.input[:2]]
+        return all(datatype == DataType["BIPOLAR"] for datatype in types)
 
     def get_instream_width(self, ind: int = 0) -> int:
         """Bits of the input stream; weights are inside the layer and no stream."""
@@ -43,10 +49,6 @@ class XnorMVAU_rtl(MVAU, KernelOp):
         vectors = context[node.input[0]].reshape(self.get_normal_input_shape())
         product = vectors @ context[node.input[1]]
         context[node.output[0]] = product.reshape(context[node.output[0]].shape)
-
-    def minimize_weight_bit_width(self, model: ModelWrapper, datatype_only: bool = False) -> Any:
-        """One bit: a binary weight can't be narrower."""
-        return DataType["BIPOLAR"]
 
     def _resources(self, fpgapart: str) -> tuple[int, int]:
         binary = Number(1, bipolar=True)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hwflow.emulate.layers import EXACT, Integers
+from hwflow.kernels.arithmetic import EXACT, Integers
 
 Reals = NDArray[np.float64]
 # Up to this many numbers a step function may be a table.

@@ -10,7 +10,9 @@ import numpy as np
 import onnx
 from qonnx.core.datatype import DataType
 
+from hwflow.dataflow import layers
 from hwflow.dataflow.graph import MOST_BITS, HardwareGraph, Integers
+from hwflow.dataflow.rules.rule import Rule
 from hwflow.dataflow.thresholds import step_thresholds
 from hwflow.dataflow.wires import Wire, codes_of, negated
 from hwflow.errors import HwflowError
@@ -120,6 +122,9 @@ def _thresholding(
             channels = len(thresholds)
     if np.all(thresholds == thresholds[:1]):
         thresholds = thresholds[:1]
-    return graph.thresholding(
-        wire.name, thresholds, datatype, base, vectors=vectors, channels=channels, name=name
+    return layers.thresholding(
+        graph, wire.name, thresholds, datatype, base, vectors=vectors, channels=channels, name=name
     )
+
+
+RULES = Rule("quantizer", lower=quantizer)

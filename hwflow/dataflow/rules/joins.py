@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import onnx
 
+from hwflow.dataflow import layers
 from hwflow.dataflow.graph import HardwareGraph, Integers
+from hwflow.dataflow.rules.rule import Rule
 from hwflow.dataflow.windows import attributes_of
 from hwflow.dataflow.wires import Wire, channel_grid
 from hwflow.errors import HwflowError
@@ -40,7 +42,8 @@ def addition(
         )
     _same_order(node, wires)
     low, high = first.low + second.low, first.high + second.high
-    name = graph.sum_of(
+    name = layers.sum_of(
+        graph,
         first.name,
         second.name,
         integer_type(int(low.min()), int(high.max())),
@@ -113,7 +116,7 @@ def concatenation(
     orders = [np.arange(len(w.low)) if w.order is None else w.order for w in wires]
     order = np.concatenate([o + start for o, start in zip(orders, places[:-1], strict=True)])
     return Wire(
-        graph.concat([wire.name for wire in wires], image=image, name=node.name),
+        layers.concat(graph, [wire.name for wire in wires], image=image, name=node.name),
         shape,
         grid,
         np.concatenate([wire.low for wire in wires]),
@@ -123,3 +126,6 @@ def concatenation(
         nodes=tuple(name for wire in wires for name in wire.nodes),
         mixed=node.name if differ else next((w.mixed for w in wires if w.mixed), None),
     )
+
+
+RULES = (Rule("addition", join=addition), Rule("concatenation", join=concatenation))

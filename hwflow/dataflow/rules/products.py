@@ -8,7 +8,9 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from hwflow.dataflow import layers
 from hwflow.dataflow.graph import MOST_BITS, HardwareGraph, Integers, Shape
+from hwflow.dataflow.rules.rule import Rule
 from hwflow.dataflow.windows import attributes_of, geometry, padded, slid
 from hwflow.dataflow.wires import Function, Wire, channel_grid, tensor_shape
 from hwflow.errors import HwflowError
@@ -34,7 +36,8 @@ def linear(graph: HardwareGraph, reference: Reference, node: onnx.NodeProto, wir
     matrix = operands.codes.T if transposed else operands.codes
     low, high = _range(matrix, wire.low, wire.high)
     shape = (matrix.shape[1],)
-    name = graph.product(
+    name = layers.product(
+        graph,
         wire.name,
         matrix if wire.order is None else matrix[wire.order],
         (1, *shape),
@@ -94,7 +97,8 @@ def _dense(
     matrix = kernels.transpose(2, 3, 1, 0).reshape(-1, len(kernels))
     taps = matrix.shape[0] // kernels.shape[1]
     low, high = _range(matrix, np.tile(low, taps), np.tile(high, taps))
-    made = graph.product(
+    made = layers.product(
+        graph,
         tensor,
         matrix,
         tensor_shape(shape, image=True),
@@ -119,7 +123,8 @@ def _depthwise(
     positive = np.maximum(kernels, 0).reshape(len(kernels), -1).sum(axis=1)
     negative = np.minimum(kernels, 0).reshape(len(kernels), -1).sum(axis=1)
     low, high = low * positive + high * negative, high * positive + low * negative
-    made = graph.depthwise_product(
+    made = layers.depthwise_product(
+        graph,
         tensor,
         kernels,
         tensor_shape(shape, image=True),
@@ -224,3 +229,9 @@ class _Operands:
             return product.value + real(bias).reshape(-1, *(1 for _ in n.shape[2:]))
 
         return value
+
+
+RULES = (
+    Rule("linear", lower=linear),
+    Rule("convolution", lower=convolution),
+)

@@ -8,7 +8,9 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
+from hwflow.dataflow import layers
 from hwflow.dataflow.graph import HardwareGraph, Integers, Shape
+from hwflow.dataflow.rules.rule import Rule
 from hwflow.dataflow.windows import Geometry, attributes_of, geometry, padded, slid
 from hwflow.dataflow.wires import Function, Wire, channel_grid, falling, negated
 from hwflow.errors import HwflowError
@@ -34,7 +36,9 @@ def max_pool(graph: HardwareGraph, reference: Reference, node: onnx.NodeProto, w
     several = math.prod(windows.kernel) > 1
     tensor = slid(graph, tensor, windows, depthwise=several, name=node.name)
     if several:
-        tensor = graph.pool(tensor, "MaxPool", windows.kernel, graph.types[tensor], name=node.name)
+        tensor = layers.pool(
+            graph, tensor, "MaxPool", windows.kernel, graph.types[tensor], name=node.name
+        )
     if shift:
         tensor = _shifted(graph, tensor, wire, -shift, shift)
     return _of_windows(wire, tensor, windows)
@@ -44,7 +48,9 @@ def _shifted(graph: HardwareGraph, tensor: str, wire: Wire, shift: int, before: 
     """Integers plus a number, where they have been shifted by `before` already."""
     low, high = int(wire.low.min()) + before + shift, int(wire.high.max()) + before + shift
     values = np.full(wire.shape[0], shift)
-    return graph.by_channel("ElementwiseAdd", tensor, values, integer_type(low, high), name="shift")
+    return layers.by_channel(
+        graph, "ElementwiseAdd", tensor, values, integer_type(low, high), name="shift"
+    )
 
 
 def average_pool(
@@ -59,11 +65,11 @@ def average_pool(
         low, high = np.minimum(low, 0), np.maximum(high, 0)
     tensor = padded(graph, wire.name, windows, name=node.name)
     if windows.is_whole:
-        tensor = graph.global_sum(tensor, name=node.name)
+        tensor = layers.global_sum(graph, tensor, name=node.name)
     else:
         tensor = slid(graph, tensor, windows, depthwise=True, name=node.name)
         sums = integer_type(count * int(low.min()), count * int(high.max()))
-        tensor = graph.pool(tensor, "AccPool", windows.kernel, sums, name=node.name)
+        tensor = layers.pool(graph, tensor, "AccPool", windows.kernel, sums, name=node.name)
     return replace(
         _of_windows(wire, tensor, windows),
         low=count * low,
@@ -90,7 +96,7 @@ def global_average(
     mean = _mean(wire, count)
     return replace(
         wire,
-        name=graph.global_sum(wire.name, name=node.name),
+        name=layers.global_sum(graph, wire.name, name=node.name),
         shape=shape,
         grid=shape,
         low=count * wire.low,
@@ -141,7 +147,7 @@ def upsampling(
     shape = (wire.shape[0], *(n * f for n, f in zip(wire.shape[1:], factors, strict=True)))
     return replace(
         wire,
-        name=graph.upsample(wire.name, (*factors, 1)[:2], name=node.name),
+        name=layers.upsample(graph, wire.name, (*factors, 1)[:2], name=node.name),
         shape=shape,
         maker=None,
         shared=False,
@@ -183,3 +189,12 @@ def _channels_last(shape: Shape) -> Integers | None:
     place = np.arange(math.prod(shape)).reshape(shape)
     order = np.moveaxis(place, 0, -1).reshape(-1)
     return None if np.array_equal(order, np.arange(len(order))) else order
+
+
+RULES = (
+    Rule("max_pool", lower=max_pool),
+    Rule("average_pool", lower=average_pool),
+    Rule("global_average", lower=global_average),
+    Rule("upsampling", lower=upsampling),
+    Rule("reshaping", lower=reshaping),
+)

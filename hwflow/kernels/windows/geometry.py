@@ -1,8 +1,7 @@
-"""Cycles that hardware layers need for a frame, exactly.
+"""Windows that slide over an image: how many there are, what they read, how long it takes.
 
-FINN's formulas are exact for most layers. That of its sliding windows is an estimate, and the
-windows of one frame do not overlap with those of the next: so their controller is followed step
-by step (finn-rtllib/swg).
+FINN's formula for their cycles is an estimate, and the windows of one frame do not overlap with
+those of the next: so their controller is followed step by step (finn-rtllib/swg).
 """
 
 from __future__ import annotations
@@ -10,39 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 # Rows of windows that are followed: each row takes as long as the one before long before these.
 ROWS = 6
-
-
-def node_cycles(layer: Any) -> int:
-    """Cycles that a layer needs for a frame when input is there and output is taken."""
-    if layer.onnx_node.op_type.startswith("ConvolutionInputGenerator"):
-        return _window_cycles(layer)
-    return int(layer.get_exp_cycles())
-
-
-def windows_of(layer: Any) -> Windows:
-    """What a layer of windows reads, and how."""
-    height, width = layer.get_nodeattr("IFMDim")
-    folds = layer.get_nodeattr("IFMChannels") // layer.get_nodeattr("SIMD")
-    return Windows(
-        (height, width),
-        tuple(layer.get_nodeattr("ConvKernelDim")),
-        tuple(layer.get_nodeattr("Stride")),
-        tuple(layer.get_nodeattr("Dilation")),
-        folds,
-        bool(layer.get_nodeattr("depthwise")),
-    )
-
-
-def _window_cycles(layer: Any) -> int:
-    windows = windows_of(layer)
-    if layer.select_impl_style() == "parallel":
-        # A word a cycle; a window that ends with the last word goes out in a cycle of its own.
-        return windows.words + (windows.unused == 0)
-    return cycles_of_windows(windows)
 
 
 @dataclass(frozen=True)
