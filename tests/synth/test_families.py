@@ -121,7 +121,6 @@ def test_every_kernel_synthesises_and_takes_the_memories_that_it_says(finn, tmp_
     wrong = []
     for model, found in zip(layers, synthesised(layers, tmp_path, 2, board), strict=True):
         about = f"{describe(model)}: {found}"
-        print(about) if __import__("os").environ.get("SHOW") else None
         assert found["lut"] + found["ff"] > 0, about
         if isinstance(getCustomOp(model.graph.node[0]), KernelOp):
             estimate = estimated(model, board)

@@ -1,6 +1,7 @@
 """Synthesis: resources counted, results cached, the netlist does what the RTL does."""
 
 import re
+from dataclasses import asdict
 
 import pytest
 
@@ -17,6 +18,8 @@ from hwflow.simulate import Simulator
 from hwflow.synth import check_capacity, nodes, synthesize
 from hwflow.synth.netlist import why_not_simulated, write_netlist
 from hwflow.synth.nodes import total
+from hwflow.synth.worker import installed_library, patched_library
+from hwflow.synth.yosys import BACKEND as YOSYS
 from hwflow.verify.netlist import compare_netlist
 from tests.support.hardware import PYNQ, lowered
 from tests.support.random_images import Block, Description, build
@@ -160,9 +163,11 @@ def test_a_module_that_yosys_rejects_is_named_with_its_log(rtl, cache, tmp_path)
     assert str(logs / "label.log") in str(caught.value)
 
 
-@pytest.mark.parametrize("board", ["zcu104", "ulx3s-85f"])
-def test_other_families_are_synthesised_with_their_own_cells(rtl, tmp_path, board):
-    found = total(synthesize(rtl, load_board(board), tmp_path / "cache", logs=tmp_path))
+@pytest.mark.parametrize("name", ["zcu104", "ulx3s-85f"])
+def test_other_families_are_synthesised_with_their_own_cells(finn, tmp_path, name):
+    board, model = load_board(name), lowered(CASE).model
+    generate(insert_converters(model), tmp_path / "rtl", board.part, board.clock_mhz)
+    found = total(synthesize(tmp_path / "rtl", board, tmp_path / "cache", logs=tmp_path))
     assert found["lut"] > 100
     assert found["ff"] > 100
 
@@ -186,3 +191,24 @@ def test_an_over_full_board_names_what_is_short_and_the_costliest_layers():
         check_capacity(layers, PYNQ, "Yosys")
     assert "59,009 LUT of 53,200 (most: b 50,000, c 9,000, a 9)" in str(caught.value)
     check_capacity({"a": Resources(lut=53_200)}, PYNQ, "Yosys")
+
+
+def test_a_library_is_patched_in_a_copy_and_another_release_is_not_patched_in_silence(tmp_path):
+    library = installed_library()
+    patches = [asdict(patch) for patch in family("zynq-ultrascale+").fabric.yosys.patches]
+    copy = patched_library(library, patches, tmp_path / "share")
+    changed = [p for p in copy.rglob("*") if p.is_file() and not p.is_symlink()]
+    assert [path.relative_to(copy).as_posix() for path in changed] == [p["file"] for p in patches]
+    assert "abits 16;" not in changed[0].read_text()
+    for original in ("xilinx/cells_sim.v", "techmap.v"):
+        assert (copy / original).read_bytes() == (library / original).read_bytes()
+    with pytest.raises(ValueError, match=r"lutrams_xcu.txt is not the file that hwflow patches"):
+        patched_library(copy, patches, tmp_path / "again")
+
+
+def test_what_a_family_says_of_yosys_is_part_of_what_a_netlist_follows_from():
+    causes = {YOSYS.causes(family(name), "MVAU_rtl") for name in ("zynq-7000", "ecp5")}
+    assert len(causes | {YOSYS.causes(family("ecp5"), "Pool_rtl")}) == 3
+    assert YOSYS.causes(family("artix-7"), "Pool_rtl") == YOSYS.causes(
+        family("zynq-7000"), "Pool_rtl"
+    )
