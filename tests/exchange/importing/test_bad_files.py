@@ -243,8 +243,22 @@ def odd_padding():
 
 def ceiling():
     file, x = good(2, 5, 5)
-    x = file.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
+    x = file.add("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
     return file.model(x, 1, 2, 3, 3)
+
+
+def constant_channels():
+    file, x = good(2, 5, 5)
+    x = file.add("Concat", x, np.zeros((1, 1, 5, 5)), axis=1)
+    return file.model(file.add("GlobalAveragePool", x), 1, 3, 1, 1)
+
+
+def zero_point_of_nine_bits():
+    file = File(1, 8)
+    scale, zero = np.float32(0.1), np.int8(-4)
+    x = file.add("QuantizeLinear", "input", scale, zero)
+    x = file.add("DequantizeLinear", x, scale, zero)
+    return file.model(file.add("MatMul", x, file.weights(8, 4)), 1, 4)
 
 
 def loose_integers():
@@ -288,7 +302,9 @@ def training():
         (behind_softmax, ["Mul4: Mul behind Softmax is not supported"]),
         (unflattened, ["MatMul2: MatMul of an activation of the shape", "flatten"]),
         (odd_padding, ["zeros are put around its input, and a MaxPool", "convolution"]),
-        (ceiling, ["MaxPool1: a pool with ceil_mode", "ceil_mode=0"]),
+        (ceiling, ["AveragePool1: an average pool with ceil_mode", "ceil_mode=0"]),
+        (constant_channels, ["Concat1: a constant and activations are concatenated"]),
+        (zero_point_of_nine_bits, ["9 bits: its zero point -4 makes the integers -124 to 131"]),
         (loose_integers, ["Relu1: Relu of integers between QuantizeLinear"]),
         (another_scale, ["DequantizeLinear1: its scale or zero point is not that"]),
         (training, ["BatchNormalization1: the batch norm is in training mode", "eval mode"]),
