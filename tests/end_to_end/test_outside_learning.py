@@ -14,9 +14,9 @@ from tests.end_to_end.command import SOURCE, run
 OUTSIDE = Path(__file__).parents[1] / "support/outside/learning"
 RECIPE = """\
 data: {name: stripes}
-network: {name: narrow, width: 6}
+network: {name: narrow, width: 16}
 stages:
-  - {kind: train, epochs: 4, batch_size: 40, learning_rate: 0.01}
+  - {kind: train, epochs: 15, batch_size: 20, learning_rate: 0.01}
   - {kind: round_weights}
   - {kind: quantize, epochs: 1, batch_size: 40}
 """
@@ -40,10 +40,11 @@ def test_a_recipe_of_an_installed_package_builds(recipe, tmp_path):
     command = ("build", recipe, "--board", "pynq-z2", "--out", out, "--until", "export")
     done = hwflow(*command, "--set", setting, cwd=tmp_path)
     assert done.code == 0, done.err
-    assert done.steps("finished") == ["01-train", "02-round_weights", "03-quantize", "export"]
+    steps = ["check", "01-train", "02-round_weights", "03-quantize", "export"]
+    assert done.steps("finished") == steps
     before = load_file(out / "01-train/weights.safetensors")
     after = load_file(out / "02-round_weights/weights.safetensors")
-    assert before["1.weight"].shape == (6, 16)
+    assert before["1.weight"].shape == (16, 16)
     assert torch.equal(torch.round(before["1.weight"] * 4) / 4, after["1.weight"])
     report = json.loads((out / "report.json").read_text())
     stages = {stage["kind"]: stage["metric"]["value"] for stage in report["stages"]}
@@ -55,9 +56,9 @@ def test_a_recipe_of_an_installed_package_builds(recipe, tmp_path):
     ("old", "new", "says"),
     [
         ("round_weights}", "round_weight}", "did you mean 'round_weights'"),
-        ("round_weights}", "round_weights, bits: 2}", "did you mean 'fraction_bits'"),
+        ("round_weights}", "round_weights, fraction_bit: 2}", "did you mean 'fraction_bits'"),
         ("name: narrow,", "name: narow,", "did you mean 'narrow'"),
-        ("name: narrow, width: 6", "name: narrow, width: 0", "help: Neurons of the hidden layer."),
+        ("name: narrow, width: 16", "name: narrow, width: 0", "help: Neurons of the hidden layer."),
         ("name: stripes", "name: stripe", "did you mean 'stripes'"),
     ],
 )

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
-import torch
 from torch import nn
 
 from hwflow.compress.prune.attention import head_groups
 from hwflow.compress.prune.dependency import coupled_channels
 from hwflow.compress.prune.exactness import exact_groups
-from hwflow.compress.prune.groups import Group, Member, prunable
+from hwflow.compress.prune.groups import Group, Member
 from hwflow.errors import RequestError
 
 __all__ = ["Coupling", "Group", "Member", "find_coupling", "find_groups"]
-
-# Kinds of units whose slices are masked and never taken out.
-MASKED = frozenset({"row", "column"})
 
 
 @dataclass(frozen=True)
@@ -42,20 +37,18 @@ def find_groups(
         model: float network without parametrizations; left as it is.
         shape: of one sample.
         granularity: what units are: `channel` (of convolutions, with all that depends on them),
-            `neuron` (of linear layers), `head` (of attention), or `row` and `column` of each
-            layer's weight, which can only be masked.
+            `neuron` (of linear layers) or `head` (of attention).
         unit: that widths shall be multiples of; groups that are too narrow to lose any are left
             out.
 
     Returns:
-        Groups in the order of their root layers. None holds the network's outputs or inputs, but
-        for columns: of the first layer they are the network's inputs.
+        Groups in the order of their root layers. None holds the network's outputs or inputs.
 
     Raises:
         RequestError: all groups are too narrow.
     """
     groups = find_coupling(model, shape, granularity).groups
-    fitting = [group for group in groups if group.kind in MASKED or group.size > group.step(unit)]
+    fitting = [group for group in groups if group.size > group.step(unit)]
     if groups and not fitting:
         widest = max(groups, key=lambda group: group.size * group.width)
         raise RequestError(
@@ -68,8 +61,6 @@ def find_groups(
 
 def find_coupling(model: nn.Module, shape: tuple[int, ...], granularity: str) -> Coupling:
     """As `find_groups`, of any width, with the reasons why layers are left alone."""
-    if granularity in MASKED:
-        return Coupling(tuple(_masked_groups(model, "row" if granularity == "row" else "column")))
     alone: dict[str, str] = {}
     if granularity == "head":
         groups = head_groups(model)
@@ -82,21 +73,3 @@ def find_coupling(model: nn.Module, shape: tuple[int, ...], granularity: str) ->
     order = {name: place for place, (name, _) in enumerate(model.named_modules())}
     exact.sort(key=lambda group: order[group.name])
     return Coupling(tuple(exact), {**alone, **{group.name: inexact for group in others}})
-
-
-def _masked_groups(model: nn.Module, kind: Literal["row", "column"]) -> list[Group]:
-    """A group for each layer, of the rows (filters, with their bias) or the columns (input
-    channels, of a convolution's group) of its weight. Layers around it are not touched."""
-    groups = []
-    for name, layer in model.named_modules():
-        if not prunable(layer):
-            continue
-        dim: Literal[0, 1] = 0 if kind == "row" else 1
-        weight = layer.weight
-        assert isinstance(weight, torch.Tensor)
-        index = tuple((place,) for place in range(weight.shape[dim]))
-        members = [Member(name, "weight", dim, index)]
-        if kind == "row" and layer.bias is not None:
-            members.append(Member(name, "bias", 0, index))
-        groups.append(Group(name, len(index), kind, tuple(members)))
-    return groups

@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import nn
 
-Kind = Literal["channel", "head", "neuron", "row", "column"]
+Kind = Literal["channel", "head", "neuron"]
 Parameter = Literal[
     "weight",
     "bias",
@@ -66,7 +66,7 @@ class Group:
     Attributes:
         name: of its root, the first layer that produces the units.
         size: number of units.
-        kind: what a unit is. Rows and columns can only be masked.
+        kind: what a unit is.
         members: slices of parameters; the root's weight comes first.
         followers: norms without parameters.
     """

@@ -57,8 +57,7 @@ def remove(
         The compact network, in the same mode; and its structure for `rebuild`, JSON.
 
     Raises:
-        RequestError: a group that there is not, units that it has not, none that stays, or rows or
-            columns, which can only be masked.
+        RequestError: a group that there is not, units that it has not, or none that stays.
         HwflowError: the network still has parametrizations.
     """
     for name, module in model.named_modules():
@@ -118,12 +117,6 @@ def _chosen(
             )
         if len(stay) == group.size:
             continue
-        if group.kind in {"row", "column"}:
-            raise RequestError(
-                f"{group.kind}s of {name} can't be taken out, only masked: other layers, or the"
-                " network's inputs or outputs, count on them",
-                hint="prune with granularity channel, neuron or head",
-            )
         chosen.append((group, stay))
     return chosen
 

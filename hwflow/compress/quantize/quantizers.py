@@ -31,7 +31,6 @@ from hwflow.recipe import Quantize
 # At one and two bits the greatest weight says nothing about the others: a scale from it rounds
 # most of them to zero. Their mean does better (Rastegari et al. 2016; Li et al. 2016).
 MEAN_SCALED_BITS = 2
-ROUND_BITS = 8
 # Clip of a ReLU6, which a quantizer's range begins with.
 RELU6 = 6.0
 

@@ -10,8 +10,8 @@ from tensorly.cp_tensor import cp_to_tensor
 from tensorly.decomposition import parafac
 
 from hwflow.compress.decompose.cp import TRIAL, cp, cp_keeps
-from hwflow.compress.decompose.factors import compose
 from hwflow.compress.decompose.kernel import Kernel
+from tests.support.factors import compose
 
 
 def random(*shape, seed=0):

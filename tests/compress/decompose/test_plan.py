@@ -9,7 +9,6 @@ from torch import nn
 
 from hwflow.compress.decompose.candidates import Candidate
 from hwflow.compress.decompose.cost import Cost, network_cost, uses
-from hwflow.compress.decompose.factors import compose
 from hwflow.compress.decompose.kernel import Kernel
 from hwflow.compress.decompose.methods import methods_for
 from hwflow.compress.decompose.plan import Decomposition, in_parallel, plan_layer
@@ -17,6 +16,7 @@ from hwflow.compress.decompose.replace import factor_layers, fill
 from hwflow.costs import Target, layer_shapes
 from hwflow.errors import HwflowError
 from hwflow.recipe.stages.decompose import Factorization
+from tests.support.factors import compose
 
 UNHURRIED = Target()
 METHODS = ["tucker2", "tucker_in", "tucker_out", "cp"]

@@ -68,7 +68,7 @@ def test_full_rank_makes_the_same_outputs(name, method):
 @pytest.mark.parametrize(("name", "method"), cases())
 def test_at_lower_rank_the_layers_make_what_their_product_makes(name, method):
     """The factors are the layer whose weight they compose to: at all borders, too."""
-    from hwflow.compress.decompose.factors import compose
+    from tests.support.factors import compose
 
     torch.manual_seed(0)
     layer = LAYERS[name]()

@@ -9,11 +9,11 @@ import torch
 from tensorly.decomposition import partial_tucker
 
 from hwflow.compress.decompose.basis import Basis
-from hwflow.compress.decompose.factors import compose
 from hwflow.compress.decompose.kernel import Kernel
 from hwflow.compress.decompose.methods import METHODS
 from hwflow.compress.decompose.svd import svd
 from hwflow.compress.decompose.tucker import TOLERANCE, tucker2, tucker_in, tucker_out
+from tests.support.factors import compose
 
 SHAPES = [(24, 16, 3, 3), (16, 40, 5), (64, 3, 7, 7), (8, 64, 1, 3), (30, 20, 1, 1)]
 

@@ -287,21 +287,6 @@ def test_widths_that_can_not_shrink_to_multiples_are_no_groups() -> None:
         find_groups(model, shape, "channel", 24)
 
 
-@pytest.mark.parametrize("kind", ["row", "column"])
-def test_rows_and_columns_are_masked_and_not_taken_out(kind: str) -> None:
-    model, shape = trained("plain", 0)
-    groups = find_groups(model, shape, kind, 8)
-    sizes = {"row": [16, 24, 16, 5], "column": [3, 16, 216, 16]}[kind]
-    assert [group.size for group in groups] == sizes
-    changed = masked(model, groups[:1], {"0": [0]})
-    weight = changed.get_parameter("0.weight")
-    left = weight if kind == "row" else weight.transpose(0, 1)
-    assert torch.count_nonzero(left[1:]) == 0
-    assert torch.count_nonzero(left[:1]) > 0
-    with pytest.raises(RequestError, match=f"{kind}s of 0 can't be taken out, only masked"):
-        remove(model, shape, {"0": [0]}, groups)
-
-
 class Odd(nn.Module):
     """What can't be pruned: the input is added, channels are normed together, or their number is
     written into the code."""
