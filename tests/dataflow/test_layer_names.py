@@ -18,7 +18,7 @@ LAYER = LayerSpec(12, 3, 3, False, False, True, False)
 def network(names):
     """A network of three linear layers of these names."""
     case = build_case(24, [LAYER, LAYER], 5, 4, True, True, 2)
-    products = [node for node in case.model.graph.node if node.op_type == "MatMul"]
+    products = [node for node in case.model.graph.node if node.op_type in ("MatMul", "Gemm")]
     for node, name in zip(products, names, strict=True):
         node.name = name
     return lowered(case).model

@@ -92,13 +92,14 @@ def test_pruning_and_decomposing_change_what_is_checked(check):
     assert by_name(pruned)["1"].choices["pe"][-1] == 8
     assert "02-prune" in pruned.assumptions[0]
     assert not pruned.may_shrink
-    thresholds = {**prune, "method": "threshold", "budget": {}}
+    thresholds = {key: value for key, value in prune.items() if key != "budget"}
+    thresholds |= {"method": "threshold"}
     kept = check(TRAIN, thresholds, QUANTIZE)
     assert by_name(kept)["1"].choices["pe"][-1] == 16
     assert kept.may_shrink
     factors = check(TRAIN, {"kind": "decompose", "method": "tucker2", "epochs": 1}, QUANTIZE)
     assert {"1.0", "1.1", "1.2"} <= set(by_name(factors))
-    given = {"kind": "decompose", "method": "tucker2", "ranks": {"by": "given", "ranks": [4, 4]}}
+    given = {"kind": "decompose", "method": "tucker2", "ranks": {"by": "given", "rank": [4, 4]}}
     assert by_name(check(TRAIN, given, QUANTIZE))["1.0"].choices["pe"][-1] == 4
 
 
@@ -159,13 +160,14 @@ def test_layers_of_a_model_file_are_called_as_its_nodes(finn, tmp_path):
     layer = LayerSpec(12, 3, 3, False, False, True, False)
     case = build_case(24, [layer, layer], 5, 4, True, True, 2)
     for node in case.model.graph.node:
-        if node.op_type == "MatMul":
+        if node.op_type in ("MatMul", "Gemm"):
             node.name = f"dense/{node.output[0]}"
     onnx.save(case.model, str(tmp_path / "model.onnx"))
     loaded = load_recipe(str(tmp_path / "model.onnx"))
     found = check_model_file(loaded.recipe, PYNQ, loaded.base)
     names = {layer.rtl: layer.name for layer in found.layers}
-    products = [node.name for node in case.model.graph.node if node.op_type == "MatMul"]
+    nodes = case.model.graph.node
+    products = [node.name for node in nodes if node.op_type in ("MatMul", "Gemm")]
     assert [names[f"linear{n}"] for n in range(3)] == products
     assert names["linear0_thresholds"] == f"{products[0]}_thresholds"
 
