@@ -28,7 +28,7 @@ FOLDERS = {"end_to_end": "build"}
 FIXTURES = {"models": "rtl"}
 
 
-class WrongTier(AssertionError):
+class WrongTierError(AssertionError):
     """A test of the tier `unit` does what another tier is for."""
 
 
@@ -93,6 +93,6 @@ class Guard:
         words = [command] if isinstance(command, str) else [str(w) for w in command]  # type: ignore[attr-defined]
         tier = tier_that_starts(words)
         if tier is not None:
-            raise WrongTier(
+            raise WrongTierError(
                 f"{self.watching} starts {' '.join(words[-6:])}: mark it with pytest.mark.{tier}"
             )

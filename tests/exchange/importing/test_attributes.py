@@ -7,10 +7,10 @@ from onnx import helper
 from torch.nn import functional as F  # noqa: N812
 
 from hwflow.errors import HwflowError, RequestError
-from hwflow.exchange import Reference
 from hwflow.exchange.importing import import_model, normalised
 from hwflow.exchange.operations import OPERATIONS, operation_of
 from hwflow.exchange.operations.windows import beyond
+from hwflow.exchange.reference import Reference
 from hwflow.exchange.translation.nodes import read_node
 from hwflow.recipe import ImportedModel
 from tests.support.model_files import File, checked, saved

@@ -8,7 +8,8 @@ from onnx import numpy_helper
 from torch import nn
 
 from hwflow.dataflow.integers import InputCode
-from hwflow.exchange import check_agreement, export
+from hwflow.exchange.agreement import check_agreement
+from hwflow.exchange.export import export
 from hwflow.exchange.importing import normalised
 from hwflow.host import divide
 
