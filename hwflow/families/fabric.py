@@ -86,6 +86,19 @@ class LibraryPatch:
     old: str
     new: str
 
+    def apply(self, text: str) -> str:
+        """The text of the file, changed.
+
+        Raises:
+            HwflowError: it is not the file that the patch was written for.
+        """
+        if text.count(self.old) != 1:
+            raise HwflowError(
+                f"Yosys' {self.file} is not the file that hwflow patches ({self.reason})",
+                hint="install the release of pyosys that hwflow's pyproject.toml pins",
+            )
+        return text.replace(self.old, self.new)
+
 
 @dataclass(frozen=True)
 class Yosys:

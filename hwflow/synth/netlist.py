@@ -63,7 +63,11 @@ def cell_models(of: Family) -> str:
     from pyosys import libyosys as ys
 
     share = Path(ys.proc_share_dirname())
-    files = () if of.fabric.yosys is None else of.fabric.yosys.models
-    text = "\n".join((share / file).read_text() for file in files)
+    yosys = of.fabric.yosys
+    texts = {} if yosys is None else {file: (share / file).read_text() for file in yosys.models}
+    for patch in () if yosys is None else yosys.patches:
+        if patch.file in texts:
+            texts[patch.file] = patch.apply(texts[patch.file])
+    text = "\n".join(texts.values())
     text = re.sub(r"^\s*specify\b.*?^\s*endspecify\b", "", text, flags=re.MULTILINE | re.DOTALL)
     return "/* verilator lint_off WIDTH */\n" + text
