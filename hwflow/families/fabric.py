@@ -108,14 +108,15 @@ class Yosys:
         label: the command in short, for reports.
         command: the command; `{top}` stands for the module.
         primitives: cells that FINN's cores place by hand, of which the front end must know ports.
-        models: files in Yosys' share folder with the behaviour of cells.
+        models: files in Yosys' share folder with the behaviour of cells, where netlists can be
+            simulated with them.
         patches: changes to Yosys' library, without which it fails.
     """
 
     label: str
     command: str
     primitives: tuple[str, ...]
-    models: tuple[str, ...]
+    models: tuple[str, ...] = ()
     patches: tuple[LibraryPatch, ...] = ()
 
 

@@ -24,8 +24,8 @@ def why_not_simulated(rtl: Path, board: Board, cache: Path) -> str | None:
         cache: synthesis cache.
     """
     fabric = family(board.family).fabric
-    if fabric.yosys is None:
-        return f"there are no open models of the cells of {board.family}"
+    if fabric.yosys is None or not fabric.yosys.models:
+        return f"hwflow has no models of the cells of {board.family}"
     opaque = sorted(fabric.opaque)
     for name, text in netlists(rtl, load_design(rtl), board, cache).items():
         held = [cell for cell in opaque if re.search(rf"\b{cell}\b", text)]
