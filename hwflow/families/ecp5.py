@@ -33,7 +33,6 @@ FABRIC = Fabric(
         label="synth_ecp5",
         command="synth_ecp5 -top {top} -noabc9",
         primitives=(),
-        models=("lattice/common_sim.vh", "lattice/ccu2c_sim.vh"),
     ),
     opaque=frozenset({"MULT18X18D", "DP16KD", "PDPW16KD"}),
     # FINN's matrix-vector unit places AMD's DSP blocks by hand unless it is told to describe them.

@@ -86,6 +86,19 @@ class LibraryPatch:
     old: str
     new: str
 
+    def apply(self, text: str) -> str:
+        """The text of the file, changed.
+
+        Raises:
+            HwflowError: it is not the file that the patch was written for.
+        """
+        if text.count(self.old) != 1:
+            raise HwflowError(
+                f"Yosys' {self.file} is not the file that hwflow patches ({self.reason})",
+                hint="install the release of pyosys that hwflow's pyproject.toml pins",
+            )
+        return text.replace(self.old, self.new)
+
 
 @dataclass(frozen=True)
 class Yosys:
@@ -95,14 +108,15 @@ class Yosys:
         label: the command in short, for reports.
         command: the command; `{top}` stands for the module.
         primitives: cells that FINN's cores place by hand, of which the front end must know ports.
-        models: files in Yosys' share folder with the behaviour of cells.
+        models: files in Yosys' share folder with the behaviour of cells, where netlists can be
+            simulated with them.
         patches: changes to Yosys' library, without which it fails.
     """
 
     label: str
     command: str
     primitives: tuple[str, ...]
-    models: tuple[str, ...]
+    models: tuple[str, ...] = ()
     patches: tuple[LibraryPatch, ...] = ()
 
 

@@ -24,8 +24,8 @@ def why_not_simulated(rtl: Path, board: Board, cache: Path) -> str | None:
         cache: synthesis cache.
     """
     fabric = family(board.family).fabric
-    if fabric.yosys is None:
-        return f"there are no open models of the cells of {board.family}"
+    if fabric.yosys is None or not fabric.yosys.models:
+        return f"hwflow has no models of the cells of {board.family}"
     opaque = sorted(fabric.opaque)
     for name, text in netlists(rtl, load_design(rtl), board, cache).items():
         held = [cell for cell in opaque if re.search(rf"\b{cell}\b", text)]
@@ -63,7 +63,11 @@ def cell_models(of: Family) -> str:
     from pyosys import libyosys as ys
 
     share = Path(ys.proc_share_dirname())
-    files = () if of.fabric.yosys is None else of.fabric.yosys.models
-    text = "\n".join((share / file).read_text() for file in files)
+    yosys = of.fabric.yosys
+    texts = {} if yosys is None else {file: (share / file).read_text() for file in yosys.models}
+    for patch in () if yosys is None else yosys.patches:
+        if patch.file in texts:
+            texts[patch.file] = patch.apply(texts[patch.file])
+    text = "\n".join(texts.values())
     text = re.sub(r"^\s*specify\b.*?^\s*endspecify\b", "", text, flags=re.MULTILINE | re.DOTALL)
     return "/* verilator lint_off WIDTH */\n" + text

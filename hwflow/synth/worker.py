@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hwflow.families.fabric import LibraryPatch
+
 _DECLARATION = re.compile(r"^\s*(\(\*.*\*\)\s*)?(parameter|input|output|inout)\b")
 
 
@@ -23,8 +25,9 @@ def synthesise(job: dict[str, Any]) -> None:
     Leaves `cells.json`, the number of cells of each type, and `netlist.v` in the output folder.
     """
     output = Path(job["output"])
-    if job["patches"]:
-        use_library(patched_library(installed_library(), job["patches"], output / "share"))
+    patches = [LibraryPatch(**patch) for patch in job["patches"]]
+    if patches:
+        use_library(patched_library(installed_library(), patches, output / "share"))
     from pyosys import libyosys as ys
 
     share = Path(ys.proc_share_dirname())
@@ -70,22 +73,16 @@ def use_library(folder: Path) -> None:
         )
 
 
-def patched_library(library: Path, patches: Sequence[dict[str, str]], folder: Path) -> Path:
+def patched_library(library: Path, patches: Sequence[LibraryPatch], folder: Path) -> Path:
     """A folder like Yosys' library with some files changed; all others are links.
 
     Raises:
-        ValueError: a file is not the one that a patch was written for.
+        HwflowError: a file is not the one that a patch was written for.
     """
     texts: dict[str, str] = {}
     for patch in patches:
-        file, old = patch["file"], patch["old"]
-        text = texts.get(file) or (library / file).read_text()
-        if text.count(old) != 1:
-            raise ValueError(
-                f"Yosys' {file} is not the file that hwflow patches ({patch['reason']}):"
-                " install the release of pyosys that hwflow's pyproject.toml pins"
-            )
-        texts[file] = text.replace(old, patch["new"])
+        text = texts.get(patch.file) or (library / patch.file).read_text()
+        texts[patch.file] = patch.apply(text)
     changed = {parent for file in texts for parent in Path(file).parents}
     _link(library, folder, Path(), changed, texts)
     return folder

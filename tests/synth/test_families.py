@@ -129,6 +129,6 @@ def test_every_kernel_synthesises_and_takes_the_memories_that_it_says(finn, tmp_
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize("name", ["pynq-z2", "zcu104"])
 def test_netlists_with_memories_of_luts_do_what_finn_computes(finn, models, tmp_path, name):
     Bench(in_lutram(), tmp_path, models, load_board(name), netlists=True).check(frames=3)
