@@ -9,9 +9,20 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from hwflow.dataflow.finn_setup import prepare_finn
 from hwflow.rtl.design import Design, Node
-from hwflow.rtl.nodes import LIBRARY, generate_node
+from hwflow.rtl.nodes import KERNELS, LIBRARY, generate_node
 from hwflow.rtl.streams import as_port, streams_of
 from hwflow.rtl.wiring import top_module
+
+LICENSE = f"""\
+hwflow generated this folder from a network of its user's.
+
+What hwflow wrote, its kernels in {KERNELS}/ and all memories included, belongs to that user, who
+may use, change and pass it on without conditions from hwflow's authors. It comes as it is,
+without warranty of any kind.
+
+The files in {LIBRARY}/ are FINN's, some of them patched, and modules with FINN's header are made
+from its templates. They are under the BSD 3-clause licence of that header, which stays with them.
+"""
 
 
 def generate(
@@ -47,6 +58,7 @@ def generate(
         nodes=nodes,
         streams=streams,
     )
+    (folder / "LICENSE.txt").write_text(LICENSE)
     (folder / "top.sv").write_text(top_module(design))
     (folder / "sources.f").write_text("\n".join([*source_order(design), "top.sv"]) + "\n")
     (folder / "design.json").write_text(design.model_dump_json(indent=1) + "\n")

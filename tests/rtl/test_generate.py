@@ -13,6 +13,7 @@ from hwflow.errors import HwflowError
 from hwflow.recipe import Hardware, Stall
 from hwflow.rtl import load_design
 from hwflow.rtl.generate import generate
+from hwflow.rtl.nodes import LIBRARY
 from hwflow.rtl.patches import PATCHES
 from hwflow.simulate import Simulator
 from hwflow.simulate.compile import verilator_root
@@ -79,6 +80,15 @@ def test_the_folder_names_no_place_on_this_machine(finn, tmp_path):
         if file.is_file():
             assert str(tmp_path) not in file.read_text()
             assert "/tmp/" not in file.read_text()
+
+
+def test_the_folder_says_whose_it_is_and_finns_files_keep_their_headers(finn, tmp_path):
+    generate(stitched(case(LAYER)), tmp_path, PYNQ.part, 100)
+    assert "belongs to that user" in (tmp_path / "LICENSE.txt").read_text()
+    files = list((tmp_path / LIBRARY).glob("*.sv"))
+    assert files
+    for file in files:
+        assert "Copyright" in file.read_text()[:1000], file.name
 
 
 def full_speed(case):
