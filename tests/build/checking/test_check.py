@@ -99,7 +99,9 @@ def test_pruning_and_decomposing_change_what_is_checked(check):
     assert kept.may_shrink
     factors = check(TRAIN, {"kind": "decompose", "method": "tucker2", "epochs": 1}, QUANTIZE)
     assert {"1.0", "1.1", "1.2"} <= set(by_name(factors))
-    given = {"kind": "decompose", "method": "tucker2", "ranks": {"by": "given", "rank": [4, 4]}}
+    ranks = {"by": "given", "rank": [4, 4]}
+    policy = {"layers": "1", "method": "tucker2", "ranks": ranks}
+    given = {"kind": "decompose", "method": "tucker2", "policies": [policy], "epochs": 1}
     assert by_name(check(TRAIN, given, QUANTIZE))["1.0"].choices["pe"][-1] == 4
 
 
