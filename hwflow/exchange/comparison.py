@@ -83,8 +83,8 @@ def relative(wanted: Floats) -> Floats:
 def put_out(logits: Floats, head: str | None) -> Floats:
     """Logits, (N, classes), as a network puts them out that ends with Softmax or LogSoftmax."""
     if head == "Softmax":
-        return softmax(logits, axis=1)
-    return log_softmax(logits, axis=1) if head == "LogSoftmax" else logits
+        return np.asarray(softmax(logits, axis=1))
+    return np.asarray(log_softmax(logits, axis=1)) if head == "LogSoftmax" else logits
 
 
 def judged(

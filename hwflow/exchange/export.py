@@ -6,23 +6,20 @@ import copy
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import nn
 
 from hwflow.costs.layers import example_input
 from hwflow.errors import HwflowError
 from hwflow.exchange.domains import QONNX
-from hwflow.exchange.operations import by_name
+from hwflow.exchange.operations import by_name, operation_of
+from hwflow.exchange.translation.nodes import read_node
 
 OPSET = 13
-# Bits of the integers that biases are in QCDQ.
-BIAS_BITS = 32
 # Characters of an exporter's message that are passed on.
 SHOWN = 300
 
@@ -162,36 +159,10 @@ def _to_qcdq(model: nn.Module, example: torch.Tensor, file: Path) -> str | None:
 def _inexpressible(model: onnx.ModelProto) -> str | None:
     """Why QCDQ, whose numbers are 8-bit integers clipped to fewer, and 32-bit ones of biases, can't
     express a network."""
-    values = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    values = {t.name: np.asarray(numpy_helper.to_array(t)) for t in model.graph.initializer}
     for node in model.graph.node:
-        if node.op_type == "BipolarQuant":
-            return "QCDQ has no binary numbers (-1 and +1)"
-        if node.op_type == "FloatQuant":
-            return "QCDQ has no minifloats"
-        if node.op_type == "Quant" and _mode(node, "ROUND") not in ("ROUND", "HALF_EVEN"):
-            return "QCDQ rounds to the nearest only"
-        if node.op_type == "Trunc" and _mode(node) != "ROUND":
-            return "QCDQ rounds to the nearest where TruncAvgPool2d leaves low bits out"
-        if node.op_type == "Quant" and _overflows(*(values.get(name) for name in node.input)):
-            return (
-                "the bias of a layer whose input is always 0 (the quantizer's scale has died) is"
-                " more than QCDQ's 32-bit integers hold"
-            )
+        why = operation_of(node).not_in_qcdq
+        reason = None if why is None else why(read_node(node), values)
+        if reason is not None:
+            return reason
     return None
-
-
-def _mode(node: onnx.NodeProto, default: str = "FLOOR") -> str:
-    """How a Trunc or a Quant rounds."""
-    modes = (a.s.decode() for a in node.attribute if a.name == "rounding_mode")
-    return next(modes, default).upper()
-
-
-def _overflows(
-    numbers: NDArray[Any] | None, scale: Any, zero: Any, bits: NDArray[Any] | None
-) -> bool:
-    """Whether constants have codes beyond 32-bit integers, which a quantizer clips to the greatest
-    of them: float32 has that as 2^31, and a cast makes it the least."""
-    if numbers is None or scale is None or bits is None or bits.item() < BIAS_BITS:
-        return False
-    with np.errstate(divide="ignore"):
-        return bool(np.any(np.abs(numbers / scale) >= 2.0 ** (BIAS_BITS - 1)))

@@ -126,6 +126,8 @@ class Operation:
             or `evaluate` does.
         write: writes it in operations of ONNX's own, for the host; None: it is one.
         write_codes: the same, of a quantizer's integers.
+        not_in_qcdq: why QCDQ does not express a node, from it and the file's initializers, if so;
+            None: it expresses all of them.
     """
 
     types: tuple[str, ...]
@@ -152,6 +154,7 @@ class Operation:
     execute: Execute | None = None
     write: Write | None = None
     write_codes: Write | None = None
+    not_in_qcdq: Callable[[Node, Mapping[str, NDArray[Any]]], str | None] | None = None
 
     def check(self, node: Node, opset: int) -> None:
         """Refuse attributes that nothing here reads.

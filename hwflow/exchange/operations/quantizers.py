@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,9 @@ from hwflow.exchange.translation.constants import Constant, Constants, narrowest
 from hwflow.exchange.translation.nodes import Activation, Node
 from hwflow.exchange.translation.state import Translation
 from hwflow.exchange.values import Quantized, Value, quantizer_range, real, rounding
+
+# Bits of the integers that biases are in QCDQ.
+BIAS_BITS = 32
 
 
 def range_of(node: Node, bits: int) -> tuple[int, int]:
@@ -133,6 +137,24 @@ def _write_quant(file: Plain, node: Node) -> str:
     return file.add("Mul", [codes, file.exact(node.inputs[1])])
 
 
+def _not_in_qcdq(node: Node, values: Mapping[str, NDArray[Any]]) -> str | None:
+    if node.text("rounding_mode", "ROUND").upper() not in ("ROUND", "HALF_EVEN"):
+        return "QCDQ rounds to the nearest only"
+    numbers, scale, _, bits = (values.get(name) for name in node.inputs)
+    if numbers is None or scale is None or bits is None or bits.item() < BIAS_BITS:
+        return None
+    # A quantizer clips to the greatest of 32-bit integers; float32 has that as 2^31, and a cast
+    # makes it the least.
+    with np.errstate(divide="ignore"):
+        overflows = bool(np.any(np.abs(numbers / scale) >= 2.0 ** (BIAS_BITS - 1)))
+    if not overflows:
+        return None
+    return (
+        "the bias of a layer whose input is always 0 (the quantizer's scale has died) is more than"
+        " QCDQ's 32-bit integers hold"
+    )
+
+
 # --------------------------------------------------------------------------------- BipolarQuant
 
 
@@ -209,6 +231,7 @@ OPERATIONS = (
         execute=_execute_quant,
         write=_write_quant,
         write_codes=_write_codes,
+        not_in_qcdq=_not_in_qcdq,
     ),
     Operation(
         ("BipolarQuant",),
@@ -226,6 +249,7 @@ OPERATIONS = (
         execute=_execute_bipolar,
         write=_write_bipolar,
         write_codes=_write_signs,
+        not_in_qcdq=lambda node, values: "QCDQ has no binary numbers (-1 and +1)",
     ),
     Operation(
         ("FloatQuant",),
@@ -234,5 +258,6 @@ OPERATIONS = (
         fold=_float_constant,
         batching=EACH,
         quantizes=True,
+        not_in_qcdq=lambda node, values: "QCDQ has no minifloats",
     ),
 )

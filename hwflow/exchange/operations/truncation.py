@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwflow.errors import HwflowError
 from hwflow.exchange.domains import QONNX
@@ -101,6 +104,12 @@ def _write(file: Plain, node: Node) -> str:
     return file.add("Mul", [rounded(file, node, short, "FLOOR"), file.exact(node.inputs[4])])
 
 
+def _not_in_qcdq(node: Node, values: Mapping[str, NDArray[Any]]) -> str | None:
+    if node.text("rounding_mode", "FLOOR").upper() == "ROUND":
+        return None
+    return "QCDQ rounds to the nearest where TruncAvgPool2d leaves low bits out"
+
+
 OPERATIONS = (
     Operation(
         ("Trunc",),
@@ -115,5 +124,6 @@ OPERATIONS = (
         codes=True,
         exact=True,
         write=_write,
+        not_in_qcdq=_not_in_qcdq,
     ),
 )

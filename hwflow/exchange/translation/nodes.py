@@ -24,7 +24,7 @@ class Node:
     @property
     def kind(self) -> str:
         """The operation."""
-        return self.proto.op_type
+        return str(self.proto.op_type)
 
     @property
     def output(self) -> str:
