@@ -68,6 +68,41 @@ class StageOutcome:
     structure: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Untrained:
+    """A network on its way through the stages, before any of them trains.
+
+    Attributes:
+        model: not trained.
+        assumptions: what trained weights will decide, and what was taken for it, in words.
+        sized: whether layers have the sizes that they will have, so that costs can be told.
+        may_shrink: whether training may leave less of the network than there is here.
+    """
+
+    model: nn.Module
+    assumptions: tuple[str, ...] = ()
+    sized: bool = True
+    may_shrink: bool = False
+
+    def assuming(
+        self, words: str, model: nn.Module | None = None, *, sized: bool = True, shrinks: bool
+    ) -> Untrained:
+        """What comes of it when something is taken for what trained weights decide.
+
+        Args:
+            words: what is taken.
+            model: the network then; None: the same.
+            sized: whether that has the sizes that it will have.
+            shrinks: whether training may leave less of it.
+        """
+        return Untrained(
+            self.model if model is None else model,
+            (*self.assumptions, words),
+            self.sized and sized,
+            self.may_shrink or shrinks,
+        )
+
+
 @runtime_checkable
 class Stage(Protocol[Settings]):
     """A step of compression, from a network to a network. A module or package of `hwflow.compress`,
@@ -95,20 +130,19 @@ class Stage(Protocol[Settings]):
         ...
 
     def expected(
-        self,
-        model: nn.Module,
-        settings: Settings,
-        shape: tuple[int, ...] | None = None,
-        target: Target | None = None,
-    ) -> nn.Module:
-        """The network as later stages may be checked with it: the layers that the stage is to
-        leave, by their names, and nothing trained.
+        self, before: Untrained, settings: Settings, data: Dataset, target: Target
+    ) -> Untrained:
+        """The network as the stage is to leave it, in its layers and their names, and nothing
+        trained; `before.model` is left as it is.
 
         Args:
-            model: as the stage is given it, not trained; left as it is.
+            before: as the stage is given it.
             settings: of the stage.
-            shape: of one sample, where it is known.
+            data: the recipe's, of which few samples are looked at.
             target: what hardware is asked for, for budgets in its cost.
+
+        Raises:
+            HwflowError: what the stage would fail of when it runs.
         """
         ...
 

@@ -8,9 +8,10 @@ from typing import Any
 from torch import nn
 
 from hwflow.compress.distillation import objective_for
-from hwflow.compress.stage import StageContext, StageOutcome, measure
+from hwflow.compress.stage import StageContext, StageOutcome, Untrained, measure
 from hwflow.compress.training import train
 from hwflow.costs import Target
+from hwflow.data import Dataset
 from hwflow.recipe import Distill, Train
 
 
@@ -34,14 +35,10 @@ class TrainStage:
         return StageOutcome(model.eval(), measure(model, context))
 
     def expected(
-        self,
-        model: nn.Module,
-        settings: Train | Distill,
-        shape: tuple[int, ...] | None = None,
-        target: Target | None = None,
-    ) -> nn.Module:
+        self, before: Untrained, settings: Train | Distill, data: Dataset, target: Target
+    ) -> Untrained:
         """The network itself."""
-        return model
+        return before
 
     def rebuild(
         self, model: nn.Module, settings: Train | Distill, structure: dict[str, Any]

@@ -70,7 +70,7 @@ def test_a_file_says_how_each_layer_is_folded(model, tmp_path):
         ("linear9: {pe: 1}", "the network has no layer 'linear9'"),
         ("linear0: {pe: 5}", "does not divide 12"),
         ("linear0: {simd: two}", "does not divide 24"),
-        ("linear0: {ped: 1}", "linear0 has no 'ped'"),
+        ("linear0: {ped: 1}", "MatMul2 has no 'ped'"),
         ("label: {simd: 1}", "label has no 'simd'"),
         ("linear0: 4", "is 4, not `pe: N, simd: N`"),
     ],

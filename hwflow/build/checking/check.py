@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hwflow.board import Board
 from hwflow.build.checking.accelerator import Accelerator, lower_and_fold
 from hwflow.build.checking.outcome import Check, Estimates
-from hwflow.build.checking.stages import Passed, pass_stages
+from hwflow.build.checking.stages import pass_stages
 from hwflow.costs import clock_mhz
 from hwflow.errors import HwflowError, RequestError, ToolError
 from hwflow.recipe import Recipe
@@ -18,6 +18,7 @@ from hwflow.recipe import Recipe
 if TYPE_CHECKING:
     from torch import nn
 
+    from hwflow.compress import Untrained
     from hwflow.data import Dataset
 
 NOT_QUANTIZED = "the recipe has no stage `quantize`"
@@ -48,10 +49,11 @@ def check_recipe(
     from hwflow.host.input_codes import input_code
 
     passed = pass_stages(recipe, board, data, model, base)
-    if passed.quantize is None:
+    quantizing = next((stage for stage in recipe.stages if stage.quantizes), None)
+    if quantizing is None:
         return _ended(recipe, board, passed, NOT_QUANTIZED)
     _check_request(recipe, board, data.classes)
-    ends = passed.quantize.why_export_ends
+    ends = quantizing.why_export_ends
     with _refusing(f"set target: export in stage quantize, and the build ends with {FILES}"):
         if ends is not None:
             export(passed.model, data.shape, folder)
@@ -132,7 +134,7 @@ def _refusing(otherwise: str | None) -> Iterator[None]:
         raise RequestError(error.message, hint="; or ".join(hints) or None) from error
 
 
-def _ended(recipe: Recipe, board: Board, passed: Passed, why: str) -> Check:
+def _ended(recipe: Recipe, board: Board, passed: Untrained, why: str) -> Check:
     return Check(
         recipe=recipe.name,
         board=board.name,
@@ -144,7 +146,7 @@ def _ended(recipe: Recipe, board: Board, passed: Passed, why: str) -> Check:
 
 
 def _goes_on(
-    recipe: Recipe, board: Board, found: Accelerator, passed: Passed | None = None
+    recipe: Recipe, board: Board, found: Accelerator, passed: Untrained | None = None
 ) -> Check:
     return Check(
         recipe=recipe.name,

@@ -20,11 +20,14 @@ from hwflow.compress.decompose.plan import Decomposition, in_parallel, plan_laye
 from hwflow.compress.decompose.refit import recalibrate, refit
 from hwflow.compress.decompose.replace import factor_layers, fill, put
 from hwflow.compress.distillation import objective_for
-from hwflow.compress.stage import StageContext, StageOutcome, measure
+from hwflow.compress.stage import StageContext, StageOutcome, Untrained, measure
 from hwflow.compress.training import train
 from hwflow.costs import Target, layer_shapes
-from hwflow.data import Split
+from hwflow.data import Dataset, Split
 from hwflow.recipe.stages.decompose import Decompose
+
+# What is taken for what trained weights decide.
+DECOMPOSED = "every layer that can be is decomposed, by ranks that are given or else the least"
 
 
 class DecomposeStage:
@@ -39,15 +42,12 @@ class DecomposeStage:
         find_candidates(model, settings)
 
     def expected(
-        self,
-        model: nn.Module,
-        settings: Decompose,
-        shape: tuple[int, ...] | None = None,
-        target: Target | None = None,
-    ) -> nn.Module:
+        self, before: Untrained, settings: Decompose, data: Dataset, target: Target
+    ) -> Untrained:
         """The network with factors in place of each layer that is asked for, of the ranks that are
         given or else the least; those that will turn out to stay can't be known without trained
         weights."""
+        model = before.model
         layers = {}
         for candidate in find_candidates(model, settings)[0]:
             methods = {m.name: m for m in methods_for(candidate.policy.method, candidate.size)}
@@ -55,7 +55,8 @@ class DecomposeStage:
             ranks = list(given_ranks(candidate, method) or ())
             ranks = ranks or [min(settings.unit, most) for most in method.limits(candidate.size)]
             layers[candidate.name] = {"method": method.name, "ranks": ranks}
-        return self.rebuild(model, settings, {"layers": layers})
+        factored = self.rebuild(model, settings, {"layers": layers})
+        return before.assuming(DECOMPOSED, factored, sized=False, shrinks=False)
 
     def run(self, model: nn.Module, settings: Decompose, context: StageContext) -> StageOutcome:
         """Decompose, refit, recalibrate, train, and measure on validation and test."""

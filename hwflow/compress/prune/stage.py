@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,16 +24,21 @@ from hwflow.compress.prune.plan import (
 from hwflow.compress.prune.regularizer import RegularizedLoss
 from hwflow.compress.prune.schedule import Scheduler
 from hwflow.compress.prune.selection import EvenSelector, Selector, raw
-from hwflow.compress.stage import StageContext, StageOutcome, measure
+from hwflow.compress.stage import StageContext, StageOutcome, Untrained, measure
 from hwflow.compress.training import train
 from hwflow.costs import Target
-from hwflow.errors import HwflowError, RequestError, within
-from hwflow.recipe import Prune, StageSettings
+from hwflow.data import Dataset
+from hwflow.errors import HwflowError, RequestError
+from hwflow.recipe import Prune
 from hwflow.recipe.stages.prune import RANKING
 
 # Validation samples on which the compact network is compared with the masked one, and by how much
 # sums in another order may differ, relative to the largest logit.
 SAMPLES, TOLERANCE = 64, 1e-4
+# What is taken for what training decides.
+ALL_KEPT = "all units are kept: thresholds decide in training"
+PRUNED = "as many units are pruned as its budget says, evenly over the layers"
+NOTHING_PRUNED = "nothing is pruned"
 
 
 class PruneStage:
@@ -45,7 +49,7 @@ class PruneStage:
     def check(
         self, model: nn.Module, settings: Prune, shape: tuple[int, ...] | None = None
     ) -> None:
-        """See that there are layers; `check_pruning` sees to which, where they are known.
+        """See that there are layers; `expected` sees to which, where they are known.
 
         Raises:
             RequestError: the network has no linear or convolutional layer.
@@ -89,58 +93,27 @@ class PruneStage:
         return StageOutcome(model.eval(), {**metrics, **measure(model, context)}, structure)
 
     def expected(
-        self,
-        model: nn.Module,
-        settings: Prune,
-        shape: tuple[int, ...] | None = None,
-        target: Target | None = None,
-    ) -> nn.Module:
-        """The network without as many units as a budget leaves out, evenly over its layers; the
-        network itself where no shape is known, or thresholds decide.
+        self, before: Untrained, settings: Prune, data: Dataset, target: Target
+    ) -> Untrained:
+        """The network without as many units as its budget leaves out, evenly over its layers; all
+        of it where thresholds decide, or where sizes are not known yet.
 
         Raises:
             RequestError: see `make_plan`; also a budget that can't be had.
         """
-        if shape is None:
-            return model
-        compact = copy.deepcopy(model)
-        plan = make_plan(compact, settings, shape)
-        costs = _costs(plan, compact, shape, target or Target())
+        if not before.sized:
+            return before.assuming(NOTHING_PRUNED, shrinks=True)
+        compact = copy.deepcopy(before.model)
+        plan = make_plan(compact, settings, data.shape)
+        costs = _costs(plan, compact, data.shape, target)
         EvenSelector(plan, compact, settings, costs)(1.0)
-        return _take_out(compact, plan, shape)[0]
+        taken = _take_out(compact, plan, data.shape)[0]
+        ranked = all(subject.selection.method in RANKING for subject in plan.subjects)
+        return before.assuming(PRUNED if ranked else ALL_KEPT, taken, shrinks=not ranked)
 
     def rebuild(self, model: nn.Module, settings: Prune, structure: dict[str, Any]) -> nn.Module:
         """The network at its compact shapes; as it is, where only zeros are left."""
         return removal.rebuild(model, structure) if structure else model
-
-
-def check_pruning(
-    stages: Sequence[tuple[str, StageSettings]],
-    model: nn.Module,
-    shape: tuple[int, ...],
-    target: Target,
-) -> None:
-    """See, before any training, that stages can prune a network as they are told to.
-
-    Stages behind one that changes layers are checked when they start.
-
-    Args:
-        stages: of the recipe, name and settings of each.
-        model: the recipe's network, not trained.
-        shape: of one sample.
-        target: what hardware is asked for.
-
-    Raises:
-        RequestError: a pattern that matches nothing, nothing to prune, a block, N of M, unit or
-            budget that does not fit.
-    """
-    for name, settings in stages:
-        if isinstance(settings, Prune):
-            with within(name):
-                plan = make_plan(model, settings, shape)
-                Selector(plan, model, settings, _costs(plan, model, shape, target))
-        if not settings.keeps_layers:
-            return
 
 
 def _costs(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,20 +11,23 @@ from torch import nn
 
 from hwflow.compress.distillation import objective_for
 from hwflow.compress.quantize.accumulator import check_accumulators, check_room
-from hwflow.compress.quantize.calibration import check_rounding, post_train
+from hwflow.compress.quantize.calibration import calibrate, check_rounding, post_train
 from hwflow.compress.quantize.equalization import equalize
 from hwflow.compress.quantize.graph import quantize_network
 from hwflow.compress.quantize.inputs import input_structure
 from hwflow.compress.quantize.layerwise import quantize_layers
 from hwflow.compress.quantize.learned_bits import BitsInRange, FewerBits, parameter_groups
 from hwflow.compress.quantize.tracing import made_of_brevitas, trace
-from hwflow.compress.stage import StageContext, StageOutcome, measure
+from hwflow.compress.stage import StageContext, StageOutcome, Untrained, measure
 from hwflow.compress.training import Objective, train
 from hwflow.costs import Target
+from hwflow.data import Dataset
 from hwflow.errors import RequestError
 from hwflow.recipe import Quantize
 from hwflow.recipe.stages.quantize import PERCENTILE, PostTraining
 
+# Samples that scales are set by where they need only be finite.
+FEW = 2
 # Quantizers of a network that are not known before it is looked at.
 _ANY_INPUT = {"bits": 8, "signed": True, "limit": 1.0}
 # Options that say how hwflow quantizes, which networks made of Brevitas layers do themselves.
@@ -68,14 +73,18 @@ class QuantizeStage:
             check_room(quantized, shape)
 
     def expected(
-        self,
-        model: nn.Module,
-        settings: Quantize,
-        shape: tuple[int, ...] | None = None,
-        target: Target | None = None,
-    ) -> nn.Module:
-        """The network itself: no stage comes after."""
-        return model
+        self, before: Untrained, settings: Quantize, data: Dataset, target: Target
+    ) -> Untrained:
+        """The network with quantized layers, in eval mode, its scales from a few samples: finite
+        ones, and that is all that is known of them."""
+        few = replace(data, train=data.train.part(0, FEW))
+        form = form_of(before.model, settings)
+        structure: dict[str, Any] = {"form": form, "shape": list(data.shape)}
+        if form == "graph":
+            structure |= input_structure(before.model, settings, few)
+        quantized = self.rebuild(copy.deepcopy(before.model), settings, structure)
+        calibrate(quantized, [torch.from_numpy(few.floats(few.train))])
+        return replace(before, model=quantized.eval())
 
     def run(self, model: nn.Module, settings: Quantize, context: StageContext) -> StageOutcome:
         """Quantize, calibrate, train, and measure on validation and test."""

@@ -8,8 +8,8 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from hwflow.compress import STAGES, StageContext, load_checkpoint, save_checkpoint
-from hwflow.costs import network_costs
+from hwflow.compress import STAGES, StageContext, Untrained, load_checkpoint, save_checkpoint
+from hwflow.costs import Target, network_costs
 from hwflow.data import load
 from hwflow.errors import RequestError
 from hwflow.recipe import Decompose, Digits, Quantize, Train
@@ -177,7 +177,10 @@ def test_a_pattern_that_matches_no_layer_offers_the_nearest():
 
 def test_later_stages_are_checked_against_the_factors_that_will_be_there():
     settings = decompose(method="tucker2", policies=[{"layers": "1[13]", "method": "none"}])
-    expected = STAGE.expected(network(), settings)
+    samples = load(Digits(name="digits"), 0)
+    untrained = STAGE.expected(Untrained(network()), settings, samples, Target())
+    assert not untrained.sized
+    expected = untrained.model
     names = {name for name, m in expected.named_modules() if isinstance(m, nn.Conv2d)}
     assert names == {"0.0", "0.1", "0.2", "3", "4.0", "4.1", "7.0", "7.1", "7.2"}
     quantize = STAGES["quantize"]

@@ -1,12 +1,14 @@
 """What is pruned: policies, patterns, what is skipped or frozen, and what does not fit."""
 
+from types import SimpleNamespace
+
 import pytest
 from pydantic import ValidationError
 from torch import nn
 
-from hwflow.compress import STAGES
-from hwflow.compress.prune import check_pruning
+from hwflow.compress import STAGES, Untrained
 from hwflow.compress.prune.plan import make_plan
+from hwflow.compress.prune.stage import ALL_KEPT, NOTHING_PRUNED, PRUNED
 from hwflow.costs import Target
 from hwflow.errors import RequestError
 from hwflow.recipe import Decompose, Prune, Train
@@ -43,6 +45,11 @@ def plan(**changes):
 
 def prune(**changes):
     return Prune.model_validate({"kind": "prune", "unit": 1, **changes})
+
+
+def expected(before, **changes):
+    data = SimpleNamespace(shape=SHAPE)
+    return STAGES["prune"].expected(before, prune(**changes), data, Target())
 
 
 def test_the_first_policy_that_matches_a_layer_counts():
@@ -198,16 +205,31 @@ def test_zeros_are_not_trained_away_by_pruning_once_more():
     ],
 )
 def test_what_does_not_fit_is_refused_before_training(changes, says):
-    stages = [("01-train", Train(kind="train")), ("02-prune", prune(**changes))]
     with pytest.raises(RequestError) as caught:
-        check_pruning(stages, Net(), SHAPE, Target())
-    for words in ("02-prune: ", *says):
+        expected(Untrained(Net()), **changes)
+    for words in says:
         assert words in str(caught.value)
 
 
-def test_layers_that_an_earlier_stage_changes_are_checked_when_the_stage_starts():
-    stages = [("a", Decompose(kind="decompose")), ("b", prune(skip=["conv1.core"]))]
-    check_pruning(stages, Net(), SHAPE, Target())
+def test_layers_whose_sizes_an_earlier_stage_will_decide_are_checked_when_the_stage_starts():
+    before = Untrained(Net(), ("ranks are the least",), sized=False)
+    after = expected(before, skip=["conv1.core"])
+    assert after.model is before.model
+    assert after.assumptions == ("ranks are the least", NOTHING_PRUNED)
+    assert after.may_shrink
+
+
+@pytest.mark.parametrize(
+    ("changes", "assumption", "shrinks"),
+    [
+        ({"granularity": "channel", "method": "magnitude", "budget": {"keep": 0.5}}, PRUNED, False),
+        ({"granularity": "channel", "method": "threshold"}, ALL_KEPT, True),
+    ],
+)
+def test_what_training_decides_is_said(changes, assumption, shrinks):
+    after = expected(Untrained(Net()), skip=["fc2"], **changes)
+    assert (after.assumptions, after.may_shrink) == ((assumption,), shrinks)
+    assert (after.model.conv1.out_channels < 16) is (assumption == PRUNED)
 
 
 def test_a_network_without_layers_is_refused():

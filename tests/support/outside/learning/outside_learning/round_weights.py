@@ -26,8 +26,8 @@ class RoundWeightsStage:
     def check(self, model, settings, shape=None):
         pass
 
-    def expected(self, model, settings, shape=None, target=None):
-        return model
+    def expected(self, before, settings, data, target):
+        return before
 
     def run(self, model, settings, context):
         rounded, scale = copy.deepcopy(model).eval(), 2**settings.fraction_bits
