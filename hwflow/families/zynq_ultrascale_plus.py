@@ -54,15 +54,6 @@ FABRIC = Fabric(
                 '	option "ABITS" 16 {\n		abits 16;\n',
                 '	option "ABITS" 9 {\n		abits 9;\n',
             ),
-            LibraryPatch(
-                "xilinx/cells_sim.v",
-                "Verilator 5.48 simulates a write to one of the 512 bits of RAM512X1S as if it came"
-                " a cycle late; of an array it does not",
-                "  reg [511:0] mem = INIT;\n",
-                "  reg mem [511:0];\n"
-                "  integer i;\n"
-                "  initial for (i = 0; i < 512; i = i + 1) mem[i] = INIT[i];\n",
-            ),
         ),
     ),
     opaque=frozenset({"RAMB18E2", "RAMB36E2", "URAM288", "DSP48E2"}),

@@ -13,6 +13,8 @@ from hwflow.rtl.wiring import top_module
 from hwflow.synth.nodes import netlists
 
 CELLS = "cells.v"
+# A memory in the models of LUT RAM.
+_VECTOR = re.compile(r"reg \[(\d+):0\] mem = INIT;")
 
 
 def why_not_simulated(rtl: Path, board: Board, cache: Path) -> str | None:
@@ -59,7 +61,10 @@ def write_netlist(rtl: Path, folder: Path, board: Board, cache: Path) -> Design:
 
 
 def cell_models(of: Family) -> str:
-    """Yosys' behavioural models of primitives, without what only timing analysis reads."""
+    """Yosys' behavioural models of primitives, without what only timing analysis reads.
+
+    Memories are made arrays: where they are vectors, Verilator 5.48 gives other results.
+    """
     from pyosys import libyosys as ys
 
     share = Path(ys.proc_share_dirname())
@@ -70,4 +75,8 @@ def cell_models(of: Family) -> str:
             texts[patch.file] = patch.apply(texts[patch.file])
     text = "\n".join(texts.values())
     text = re.sub(r"^\s*specify\b.*?^\s*endspecify\b", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = _VECTOR.sub(
+        r"reg mem [\1:0]; integer i; initial for (i = 0; i <= \1; i = i + 1) mem[i] = INIT[i];",
+        text,
+    )
     return "/* verilator lint_off WIDTH */\n" + text
