@@ -1,0 +1,229 @@
+"""Every kernel keeps the rule of streams, proven for all inputs and all times.
+
+All proofs are inductions, of unbounded time; none is of a bounded number of cycles only. They
+are of small shapes: each kernel's edge cases, and one where all of its counters count.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qonnx.custom_op.registry import getCustomOp
+
+import hwflow.kernels
+from tests.kernels import test_products as products
+from tests.kernels import test_streams as streams
+from tests.kernels.bench import describe, generate_layer
+from tests.kernels.formal import prove
+from tests.kernels.test_channelwise import channelwise
+from tests.kernels.test_kernels import label_select, xnor_mvau
+from tests.kernels.test_windows import global_acc_pool, pool, upsample
+
+SOURCES = Path(hwflow.kernels.__file__).parent
+
+
+def of_constants(op, channels, pe, datatype, **attributes):
+    return channelwise(op, [1, channels], pe, datatype, np.arange(channels) - 3, **attributes)
+
+
+def lut_mvau(mw, mh, pe, simd, *types):
+    return products.lut_mvau(mw, mh, pe, simd, types, [1], np.random.default_rng(0))
+
+
+def vvau(channels, kernel, pe, simd, resource, *types):
+    random = np.random.default_rng(0)
+    return products.vvau(channels, kernel, pe, simd, types, (2, 2), resource, random)
+
+
+def labels(number, pe, datatype, bias, k=1):
+    return label_select(number, pe, datatype, bias, np.random.default_rng(0), k)
+
+
+def xnor(mw, mh, pe, simd):
+    return xnor_mvau(mw, mh, pe, simd, 1, np.random.default_rng(0))
+
+
+# Layers by the name of their kernel's source.
+LAYERS = {
+    "channelwise_add": lambda: [
+        of_constants("ChannelwiseAdd_rtl", 1, 1, "UINT2"),
+        of_constants("ChannelwiseAdd_rtl", 6, 1, "INT3"),
+        of_constants("ChannelwiseAdd_rtl", 6, 2, "BIPOLAR"),
+        of_constants("ChannelwiseAdd_rtl", 4, 4, "INT2"),
+    ],
+    "channelwise_mul": lambda: [
+        of_constants("ChannelwiseMul_rtl", 6, 1, "INT3", resType="lut"),
+        of_constants("ChannelwiseMul_rtl", 6, 1, "INT3", resType="dsp"),
+        of_constants("ChannelwiseMul_rtl", 4, 4, "UINT2", resType="lut"),
+        of_constants("ChannelwiseMul_rtl", 2, 1, "BIPOLAR", resType="dsp"),
+    ],
+    "duplicate_streams": lambda: [
+        streams.duplicate_streams("INT3", [1], 2, 1, 1),
+        streams.duplicate_streams("INT3", [1], 2, 2, 2),
+        streams.duplicate_streams("UINT2", [1], 4, 1, 4),
+    ],
+    "elementwise_add": lambda: [
+        streams.elementwise_add("INT3", "UINT2", [1, 4], 1),
+        streams.elementwise_add("INT3", "UINT2", [1, 4], 4),
+        streams.elementwise_add("BIPOLAR", "BIPOLAR", [1, 2], 2),
+    ],
+    "global_acc_pool": lambda: [
+        global_acc_pool(1, 1, [1, 1], "UINT2"),
+        global_acc_pool(3, 1, [1, 3], "INT2"),
+        global_acc_pool(4, 4, [2, 2], "BIPOLAR"),
+        global_acc_pool(4, 2, [1, 1], "INT2"),
+    ],
+    "label_select": lambda: [
+        labels(2, 1, "INT2", False),
+        labels(6, 2, "UINT3", True),
+        labels(4, 4, "INT3", True),
+    ],
+    "lut_mvau": lambda: [
+        lut_mvau(1, 1, 1, 1, "INT2", "UINT2"),
+        lut_mvau(4, 3, 1, 2, "INT2", "UINT2"),
+        lut_mvau(3, 2, 2, 3, "BIPOLAR", "INT2"),
+        lut_mvau(3, 2, 1, 1, "UINT3", "BIPOLAR"),
+        lut_mvau(2, 4, 2, 2, "BIPOLAR", "BIPOLAR"),
+    ],
+    "pool": lambda: [
+        pool("MaxPool", 2, 1, [2, 2], [1, 1], "INT2"),
+        pool("MaxPool", 2, 2, [1, 3], [1, 1], "BIPOLAR"),
+        pool("AccPool", 2, 2, [1, 1], [2, 2], "BIPOLAR"),
+        pool("QuantAvgPool", 2, 1, [2, 2], [2, 2], "UINT2"),
+    ],
+    "streaming_concat": lambda: [
+        streams.streaming_concat(["INT2", "INT2"], [1], [2, 2], 2),
+        streams.streaming_concat(["INT2", "BIPOLAR", "UINT3"], [1], [2, 1, 3], 1),
+        streams.streaming_concat(["BIPOLAR"] * 4, [1], [4, 2, 2, 6], 2),
+    ],
+    "streaming_split": lambda: [
+        streams.streaming_split("INT2", [1], [2, 2], 2),
+        streams.streaming_split("INT2", [1], [1, 2, 3], 1),
+        streams.streaming_split("BIPOLAR", [1], [4, 2, 2, 6], 2),
+    ],
+    "top_labels": lambda: [
+        labels(2, 1, "INT2", False, 2),
+        labels(4, 4, "INT2", True, 2),
+        labels(6, 2, "INT2", False, 3),
+    ],
+    "upsample": lambda: [
+        upsample(1, 1, [1, 1], [1, 1], "UINT2"),
+        upsample(4, 2, [1, 2], [1, 3], "UINT2"),
+        upsample(1, 1, [2, 3], [2, 1], "UINT2"),
+        upsample(4, 2, [2, 3], [2, 2], "BIPOLAR"),
+    ],
+    "vvau": lambda: [
+        vvau(1, (1, 1), 1, 1, "lut", "INT2", "UINT2"),
+        vvau(2, (1, 3), 1, 1, "lut", "INT2", "INT2"),
+        vvau(2, (1, 3), 2, 3, "lut", "BIPOLAR", "BIPOLAR"),
+        vvau(2, (2, 2), 1, 2, "dsp", "INT2", "UINT2"),
+    ],
+    "width_converter": lambda: [
+        streams.width_converter("INT2", [1, 2], 2, 2),
+        streams.width_converter("INT2", [1, 6], 1, 6),
+        streams.width_converter("INT2", [1, 6], 6, 1),
+        streams.width_converter("INT2", [1, 6], 3, 2),
+        streams.width_converter("INT2", [1, 12], 3, 4),
+        streams.width_converter("UINT1", [1, 35], 7, 5),
+    ],
+    "xnor_mvau": lambda: [
+        xnor(1, 1, 1, 1),
+        xnor(6, 4, 2, 3),
+        xnor(6, 4, 4, 2),
+        xnor(26, 2, 1, 26),
+    ],
+}
+
+
+def generated(model, folder):
+    folder.mkdir(parents=True)
+    return generate_layer(model, folder), len(model.graph.node[0].output)
+
+
+def test_every_kernel_with_an_output_stream_has_its_proofs():
+    with_streams = {
+        source.stem
+        for source in SOURCES.rglob("*.sv")
+        if re.search(r"^\s*output\b.*\bovld\b", source.read_text(), re.MULTILINE)
+    }
+    assert with_streams == LAYERS.keys()
+
+
+@pytest.mark.parametrize("kernel", LAYERS)
+def test_a_kernel_keeps_the_rule_and_one_that_ignores_ready_does_not(finn, tmp_path, kernel):
+    for index, model in enumerate(LAYERS[kernel]()):
+        layer, about = getCustomOp(model.graph.node[0]), describe(model)
+        assert layer.source.stem == kernel, about
+        folder = tmp_path / str(index)
+        node, outputs = generated(model, folder)
+        proof = prove(node, folder, outputs)
+        assert proof.steps is not None, f"{about}\n{proof.trace}"
+        assert not proof.waits, f"{about}: valid or data follow ready within a cycle"
+        assert all(proof.can_be_held), about
+
+        module = folder / f"{node.module}.sv"
+        deaf, found = re.subn(r"\.ordy\(.*\)$", ".ordy('1)", module.read_text(), flags=re.MULTILINE)
+        assert found == 1, module
+        module.write_text(deaf)
+        proof = prove(node, folder, outputs)
+        assert proof.steps is None, about
+        assert "out0_V_TREADY" in proof.trace, about
+
+
+# A kernel, which of its layers, what of its source is changed into what.
+FAULTS = {
+    "valid is withdrawn from one output when another takes the data": (
+        ("duplicate_streams", 1),
+        ("Vld <= Vld & ~ordy;", "Vld <= '0;"),
+    ),
+    "data change when the next window begins": (
+        ("pool", 0),
+        ("if(step && last)  Out[", "if(step)  Out["),
+    ),
+    "a copy is read before the one ahead of it is taken": (
+        ("upsample", 3),
+        ("if(go && !fresh)   Kept", "if(!fresh)   Kept"),
+    ),
+    "input overwrites an output that is held": (
+        ("width_converter", 1),
+        ("assign  irdy = !Full || go;", "assign  irdy = 1;"),
+    ),
+    "labels are counted off untaken": (
+        ("top_labels", 2),
+        ("else if(ovld && ordy)  Left", "else if(ovld)  Left"),
+    ),
+    "accumulators don't stand still": (
+        ("lut_mvau", 1),
+        ("if(go && Vld[LATENCY])  Acc", "if(Vld[LATENCY])  Acc"),
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_in_a_kernel_is_refuted_by_a_trace(finn, tmp_path, fault):
+    (kernel, index), change = FAULTS[fault]
+    proof = with_change(kernel, index, change, tmp_path)
+    assert proof.steps is None
+    for signal in ("out0_V_TVALID", "out0_V_TREADY", "out0_V_TDATA"):
+        assert len(re.findall(rf"^\s+\d+ \S*{signal} ", proof.trace, re.MULTILINE)) > 1, proof.trace
+
+
+def test_a_valid_that_waits_for_ready_is_told(finn, tmp_path):
+    """The rule holds of it, for it is never held."""
+    change = ("assign  ovld = Vld;", "assign  ovld = Vld && ordy;")
+    proof = with_change("elementwise_add", 0, change, tmp_path)
+    assert proof.steps is not None
+    assert proof.waits
+    assert proof.can_be_held == (False,)
+
+
+def with_change(kernel, index, change, folder):
+    """The proof of a layer whose kernel's source is changed."""
+    node, outputs = generated(LAYERS[kernel]()[index], folder / "layer")
+    (source,) = (folder / "layer" / file for file in node.files if Path(file).stem == kernel)
+    text = source.read_text()
+    assert text.count(change[0]) == 1, change
+    source.unlink()
+    source.write_text(text.replace(*change))
+    return prove(node, folder / "layer", outputs)
