@@ -97,11 +97,6 @@ LAYERS = {
         streams.streaming_concat(["INT2", "BIPOLAR", "UINT3"], [1], [2, 1, 3], 1),
         streams.streaming_concat(["BIPOLAR"] * 4, [1], [4, 2, 2, 6], 2),
     ],
-    "streaming_split": lambda: [
-        streams.streaming_split("INT2", [1], [2, 2], 2),
-        streams.streaming_split("INT2", [1], [1, 2, 3], 1),
-        streams.streaming_split("BIPOLAR", [1], [4, 2, 2, 6], 2),
-    ],
     "top_labels": lambda: [
         labels(2, 1, "INT2", False, 2),
         labels(4, 4, "INT2", True, 2),
