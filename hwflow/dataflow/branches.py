@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import onnx
 from onnx import TensorProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
@@ -31,7 +32,7 @@ class DuplicateBranches(Transformation):
         return model, False
 
     @staticmethod
-    def _duplicate(model: ModelWrapper, tensor: str, readers: list) -> None:
+    def _duplicate(model: ModelWrapper, tensor: str, readers: list[onnx.NodeProto]) -> None:
         shape, datatype = model.get_tensor_shape(tensor), model.get_tensor_datatype(tensor)
         copies = [f"{tensor}_copy{number}" for number in range(len(readers))]
         for copy, (node, index) in zip(copies, readers, strict=True):

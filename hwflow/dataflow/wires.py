@@ -172,4 +172,5 @@ def _by_channel(graph: HardwareGraph, wire: Wire, channels: NDArray[np.bool_]) -
             f"{', '.join(wire.nodes)}: the sign differs within a channel of a flattened image",
             hint="normalise before Flatten, or with a positive factor",
         )
-    return rows[0]
+    row: NDArray[np.bool_] = rows[0]
+    return row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,10 @@ def _reference(path: Path, inputs: NDArray[np.float32]) -> Trace | None:
 
 
 def _run(
-    execute: Any, path: Path, inputs: NDArray[np.float32], batches: bool
+    execute: Callable[..., NDArray[np.float32]],
+    path: Path,
+    inputs: NDArray[np.float32],
+    batches: bool,
 ) -> NDArray[np.float32]:
     model = onnx.load(str(path))
     if batches:

@@ -77,7 +77,8 @@ def of_classes(wanted: NDArray[np.int64], got: NDArray[np.int64]) -> Difference:
 
 def relative(wanted: Floats) -> Floats:
     """(N,) the tolerance for samples whose logits may be large."""
-    return TOLERANCE * np.maximum(1.0, np.abs(wanted).max(axis=1))
+    bound: Floats = TOLERANCE * np.maximum(1.0, np.abs(wanted).max(axis=1))
+    return bound
 
 
 def put_out(logits: Floats, head: str | None) -> Floats:

@@ -54,9 +54,11 @@ def _margin(proxy: Any, given: Any, output: IntQuantTensor) -> NDArray[np.float6
     value = proxy.fused_activation_quant_proxy.activation_impl(value)
     position = (value / output.scale).double().flatten(1)
     if float(output.bit_width) == 1:
-        return position.abs().amin(1).numpy()
-    steps = 2.0 ** float(output.bit_width)
-    low = (-steps / 2 + proxy.is_narrow_range if output.signed else 0.0) + 0.5
-    high = (steps / 2 if output.signed else steps) - 1.5
-    nearest = (torch.floor(position) + 0.5).clamp(low, high)
-    return (position - nearest).abs().amin(1).numpy()
+        distances = position.abs()
+    else:
+        steps = 2.0 ** float(output.bit_width)
+        low = (-steps / 2 + proxy.is_narrow_range if output.signed else 0.0) + 0.5
+        high = (steps / 2 if output.signed else steps) - 1.5
+        distances = (position - (torch.floor(position) + 0.5).clamp(low, high)).abs()
+    margin: NDArray[np.float64] = distances.amin(1).numpy()
+    return margin

@@ -159,8 +159,8 @@ def evaluate(node: onnx.NodeProto, operands: list[Value]) -> Value:
 def rounding_margin(inputs: Float, quantized: Quantized) -> Float:
     """(N,) least distance of a sample's values from where the quantizer's output changes."""
     position = (inputs / quantized.scale).reshape(len(inputs), -1)
-    if quantized.bipolar:
-        return np.abs(position).min(axis=1)
     lowest, highest = quantized.minimum + 0.5, quantized.maximum - 0.5
-    step = np.clip(np.floor(position) + 0.5, lowest, highest)
-    return np.abs(position - step).min(axis=1)
+    steps = np.clip(np.floor(position) + 0.5, lowest, highest)
+    distances = np.abs(position if quantized.bipolar else position - steps)
+    margin: Float = distances.min(axis=1)
+    return margin

@@ -140,4 +140,5 @@ class Software:
         """The classes, (N,), that the accelerator's output integers, (N, elements), lead to."""
         if self.tail is None:
             return output[:, 0]
-        return np.argmax(self.logits(output), axis=1)
+        classes: Codes = np.argmax(self.logits(output), axis=1)
+        return classes

@@ -31,7 +31,8 @@ class KernelOp(HardwareLayer):
     def get_nodeattr_types(self) -> dict[str, Any]:
         """The attributes of the operation and of RTL layers."""
         base: dict[str, Any] = self.BASE.get_nodeattr_types(self)
-        return base | RTLBackend.get_nodeattr_types(self)
+        own: dict[str, Any] = RTLBackend.get_nodeattr_types(self)
+        return base | own
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
         """Execute in Python, as the operation does."""

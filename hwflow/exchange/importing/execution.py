@@ -138,4 +138,5 @@ def _indistinct(
     if head == "Softmax":
         below = logits.max(axis=1, keepdims=True) - np.maximum(first, second)
         same |= below > VANISHING
-    return np.all((wanted == got) | same, axis=1)
+    alike: NDArray[np.bool_] = np.all((wanted == got) | same, axis=1)
+    return alike

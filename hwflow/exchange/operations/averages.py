@@ -78,7 +78,8 @@ def whole_means(operands: list[Value], node: Node | None = None) -> Value:
     x = operands[0]
     axes = tuple(range(2, real(x).ndim))
     if not isinstance(x, Quantized) or x.scale.size != 1:
-        return real(x).mean(axis=axes, keepdims=True)
+        means: Float = real(x).mean(axis=axes, keepdims=True)
+        return means
     total = x.codes.sum(axis=axes, keepdims=True)  # Exact: the mean rounds once.
     return mean_of_sum(total, x.scale, int(np.prod([x.codes.shape[axis] for axis in axes])))
 

@@ -9,7 +9,7 @@ import numpy as np
 from hwflow.exchange.operations.operation import EACH, Operation
 from hwflow.exchange.translation.nodes import Activation, Node
 from hwflow.exchange.translation.state import Translation
-from hwflow.exchange.values import Value, real
+from hwflow.exchange.values import Float, Value, real
 
 
 def translate(t: Translation, node: Node) -> Activation:
@@ -41,7 +41,8 @@ def normalised(operands: list[Value], node: Node) -> Value:
     shape = (1, -1) + (1,) * (x.ndim - 2)
     deviation = np.sqrt(variance + node.attributes.get("epsilon", 1e-5)).reshape(shape)
     made = (x - mean.reshape(shape)) / deviation
-    return made * gamma.reshape(shape) + beta.reshape(shape)
+    scaled: Float = made * gamma.reshape(shape) + beta.reshape(shape)
+    return scaled
 
 
 OPERATIONS = (

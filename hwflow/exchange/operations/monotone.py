@@ -9,7 +9,7 @@ import numpy as np
 from hwflow.exchange.operations.operation import EACH, Operation
 from hwflow.exchange.translation.nodes import Activation, Node
 from hwflow.exchange.translation.state import Translation
-from hwflow.exchange.values import Value, real
+from hwflow.exchange.values import Float, Value, real
 
 # Attributes that say how such a function rises.
 SHAPING = ("alpha", "beta", "gamma")
@@ -71,12 +71,14 @@ def _elu(operands: list[Value], node: Node) -> Value:
 def _selu(operands: list[Value], node: Node) -> Value:
     x = real(operands[0])
     alpha, gamma = (node.attributes.get(name, SELU[name]) for name in ("alpha", "gamma"))
-    return gamma * np.where(x < 0, alpha * np.expm1(np.minimum(x, 0)), x)
+    made: Float = gamma * np.where(x < 0, alpha * np.expm1(np.minimum(x, 0)), x)
+    return made
 
 
 def _hard_sigmoid(operands: list[Value], node: Node) -> Value:
     alpha, beta = node.attributes.get("alpha", 0.2), node.attributes.get("beta", 0.5)
-    return np.clip(alpha * real(operands[0]) + beta, 0, 1)
+    made: Float = np.clip(alpha * real(operands[0]) + beta, 0, 1)
+    return made
 
 
 def _softplus(operands: list[Value], node: Node) -> Value:
@@ -85,7 +87,8 @@ def _softplus(operands: list[Value], node: Node) -> Value:
 
 def _softsign(operands: list[Value], node: Node) -> Value:
     x = real(operands[0])
-    return x / (1 + np.abs(x))
+    made: Float = x / (1 + np.abs(x))
+    return made
 
 
 def _sigmoid(operands: list[Value], node: Node) -> Value:

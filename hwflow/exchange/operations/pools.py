@@ -128,7 +128,8 @@ def _maxima(x: Float, node: Node) -> Float:
     if any(step != 1 for step in node.attributes.get("dilations", ())):
         raise HwflowError("max pools with dilation are not supported", hint="use a plain one")
     windows = window_view(pad_images(x, node, -np.inf), node)
-    return windows.max(axis=tuple(range(2 - x.ndim, 0)))
+    greatest: Float = windows.max(axis=tuple(range(2 - x.ndim, 0)))
+    return greatest
 
 
 def averages(operands: list[Value], node: Node) -> Value:
@@ -150,7 +151,8 @@ def averages(operands: list[Value], node: Node) -> Value:
     total = window_view(pad_images(values, node, 0.0), node).sum(axis=axes)
     if isinstance(x, Quantized) and codes:
         return mean_of_sum(total, x.scale.reshape(()), count)
-    return total / count
+    means: Float = total / count
+    return means
 
 
 OPERATIONS = (

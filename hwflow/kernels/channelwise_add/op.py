@@ -45,7 +45,8 @@ class ChannelwiseAdd_rtl(ChannelConstants, ElementwiseAdd):
         64, 1 to 2048 words of constants: within 12 %.
         """
         known = {1: 0.42, 2: 0.6, 3: 0.6, 4: 0.6}.get(self.folds, 1.0)
-        return round(known * self.get_outstream_width() + self.memory.luts(fpgapart) + 5)
+        luts: int = round(known * self.get_outstream_width() + self.memory.luts(fpgapart) + 5)
+        return luts
 
     def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
         """Write the layer's module and its constants."""

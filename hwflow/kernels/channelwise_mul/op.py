@@ -64,7 +64,8 @@ class ChannelwiseMul_rtl(ChannelConstants, ElementwiseMul):
         wide, narrow = max(self._factors()), min(self._factors())
         known = {1: 0.22, 2: 0.65, 3: 0.85, 4: 0.85}.get(self.folds, 1.0)
         product = 0 if self._in_dsp() else known * 1.1 * (narrow - 1) * (wide + 1)
-        return round(self.get_nodeattr("PE") * product + self.memory.luts(fpgapart) + 6)
+        luts: int = round(self.get_nodeattr("PE") * product + self.memory.luts(fpgapart) + 6)
+        return luts
 
     def dsp_estimation(self, fpgapart: str) -> int:
         """DSP blocks, as Yosys 0.70 places them from 9 bits of product on: below it takes LUTs."""

@@ -53,7 +53,7 @@ class GlobalAccPool_rtl(KernelOp, GlobalAccPool):
     @property
     def folds(self) -> int:
         """Transfers of a pixel."""
-        return self.get_nodeattr("NumChannels") // self.get_nodeattr("PE")
+        return int(self.get_nodeattr("NumChannels") // self.get_nodeattr("PE"))
 
     def get_output_datatype(self, ind: int = 0) -> Any:
         """The narrowest type that holds all sums.
@@ -79,7 +79,8 @@ class GlobalAccPool_rtl(KernelOp, GlobalAccPool):
         channels, PE 1 to 64: within 10 %.
         """
         state = 3 + (self.pixels - 1).bit_length() + (self.folds - 1).bit_length() / 2
-        return round(self.memory.luts(fpgapart) + self.get_outstream_width() + state)
+        luts: int = round(self.memory.luts(fpgapart) + self.get_outstream_width() + state)
+        return luts
 
     def bram_estimation(self, fpgapart: str) -> int:
         """Block RAMs (18 kbit) of partial sums."""

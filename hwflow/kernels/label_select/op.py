@@ -99,7 +99,8 @@ class LabelSelect_rtl(KernelOp, LabelSelect):
         place = total + self.get_output_datatype().bitwidth()
         merge = k * place * (2.5 + 1.85 * (min(pe, k) - 1))
         biased = len(self.onnx_node.input) > 1
-        return round(merge + total * (1.2 * pe * (pe - 1) / 2 + pe * biased))
+        luts: int = round(merge + total * (1.2 * pe * (pe - 1) / 2 + pe * biased))
+        return luts
 
     def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
         """Write the layer's module, biases in its parameters.

@@ -139,7 +139,7 @@ class Pool_rtl(WindowReader, KernelOp, Pool):
     def _accumulator_bits(self) -> int:
         if self.get_nodeattr("Function") == "MaxPool":
             return int(self.get_input_datatype().bitwidth())
-        return max(integer_type(*self._range()).bitwidth(), self._shift + 1)
+        return int(max(integer_type(*self._range()).bitwidth(), self._shift + 1))
 
     def lut_estimation(self, fpgapart: str) -> int:
         """LUTs: an adder, or a comparator and a choice, for each PE, and the state.
@@ -153,7 +153,8 @@ class Pool_rtl(WindowReader, KernelOp, Pool):
         elif self.get_input_datatype() == DataType["BIPOLAR"]:
             bits += 1
         state = 5 + (self.positions - 1).bit_length()
-        return round(self.get_nodeattr("PE") * bits + state)
+        luts: int = round(self.get_nodeattr("PE") * bits + state)
+        return luts
 
     def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
         """Write the layer's module.

@@ -61,7 +61,7 @@ class UpsampleNearestNeighbour_rtl(KernelOp, MovingLayer, UpsampleNearestNeighbo
     @property
     def folds(self) -> int:
         """Transfers of a pixel."""
-        return self.get_nodeattr("NumChannels") // self.get_nodeattr("SIMD")
+        return int(self.get_nodeattr("NumChannels") // self.get_nodeattr("SIMD"))
 
     @property
     def memory(self) -> Memory:
@@ -79,7 +79,8 @@ class UpsampleNearestNeighbour_rtl(KernelOp, MovingLayer, UpsampleNearestNeighbo
         if not self.memory.words:
             return 2
         state = 8 + 2.2 * (self.memory.words - 1).bit_length()
-        return round(self.memory.luts(fpgapart) + self.get_instream_width() + state)
+        luts: int = round(self.memory.luts(fpgapart) + self.get_instream_width() + state)
+        return luts
 
     def bram_estimation(self, fpgapart: str) -> int:
         """Block RAMs (18 kbit) of the line buffer."""

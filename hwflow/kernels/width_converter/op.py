@@ -40,7 +40,7 @@ class WidthConverter_rtl(KernelOp, TransparentLayer, StreamingDataWidthConverter
     def get_exp_cycles(self) -> int:
         """Cycles a frame: the beats of the narrower side."""
         shapes = self.get_folded_input_shape(), self.get_folded_output_shape()
-        return max(math.prod(shape[:-1]) for shape in shapes)
+        return int(max(math.prod(shape[:-1]) for shape in shapes))
 
     def lut_estimation(self, fpgapart: str) -> int:
         """LUTs: the multiplexers of four that cut an output out of the last inputs, and a count.
@@ -52,7 +52,7 @@ class WidthConverter_rtl(KernelOp, TransparentLayer, StreamingDataWidthConverter
         unit = math.gcd(before, after)
         before, after = before // unit, after // unit
         if before == 1:
-            return (after - 1).bit_length() + 2
+            return int((after - 1).bit_length() + 2)
         bits, steps = 0, (before - 1).bit_length()
         while steps > 0:
             steps = max(steps - 2, 0)
