@@ -40,6 +40,7 @@ def compare(case, model, quantizers, frames=6):
     return taken, layers
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(case=image_cases())
 def test_random_networks_compute_what_the_software_computes(finn, case):

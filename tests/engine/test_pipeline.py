@@ -347,6 +347,7 @@ def outputs_of(graph: list[tuple[str, ...]], values: list[int]) -> list[str]:
     return list(written.values())
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(graph=graphs(), rounds=st.lists(CHANGES, min_size=1, max_size=3))
 def test_step_reruns_iff_something_it_follows_from_changed(
