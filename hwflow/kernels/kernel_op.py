@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 
-from hwflow.kernels import stream_rule
+from hwflow.kernels import cells, stream_rule
 from hwflow.kernels.layer import HardwareLayer
 from hwflow.kernels.wrapper import kernel_wrapper
 
@@ -61,6 +61,7 @@ class KernelOp(HardwareLayer):
         """The kernel's sources and the layer's module."""
         files = [
             stream_rule.SOURCE,
+            *cells.SOURCES,
             *self.SHARED,
             self.source,
             self.folder / f"{self.onnx_node.name}.sv",

@@ -1,16 +1,17 @@
-"""Formal proofs of what a layer's module asserts, for all inputs and all times, with Yosys."""
+"""Formal proofs of what a module asserts, for all inputs and all times, with Yosys."""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from hwflow.processes import run_process
-from hwflow.rtl.nodes import Node
 
 WORKER = Path(__file__).with_name("formal_worker.py")
 # Steps up to which an induction is tried, and in which a state must be reached.
@@ -19,7 +20,7 @@ MOST_STEPS = 24
 
 @dataclass(frozen=True)
 class Proof:
-    """What is known of a module whose outputs hold a `stream_rule` each.
+    """What is known of a module.
 
     Attributes:
         steps: length of the induction that proves all assertions, from the registers' initial
@@ -35,13 +36,27 @@ class Proof:
     waits: int
 
 
-def prove(node: Node, folder: Path, outputs: int) -> Proof:
-    """Prove the assertions of a generated layer by k-induction (Sheeran et al. 2000).
+def prove(
+    module: str,
+    files: Sequence[str | Path],
+    folder: Path,
+    *,
+    outputs: int,
+    parameters: Mapping[str, int] = MappingProxyType({}),
+) -> Proof:
+    """Prove the assertions of a module by k-induction (Sheeran et al. 2000).
 
-    Nothing is assumed about the inputs, which needn't keep to the rule of streams.
+    Nothing is assumed about the inputs, which need not keep to the rule of streams.
+
+    Args:
+        module: its name.
+        files: SystemVerilog, seen from the folder.
+        folder: where the files that are read from there are, and the log is left.
+        outputs: streams that go out; the i-th has FINN's ports and a `stream_rule` called rule`i`.
+        parameters: of the module.
 
     Raises:
-        AssertionError: Yosys can't read the layer, or it has fewer assertions than two an output.
+        AssertionError: Yosys can't read the module, or it asserts less than a rule for each output.
     """
     held = [
         f"sat -tempinduct -tempinduct-baseonly -maxsteps {MOST_STEPS} -prove rule{i}.WasHeld 0"
@@ -52,7 +67,14 @@ def prove(node: Node, folder: Path, outputs: int) -> Proof:
         "select -count o:out*_TVALID o:out*_TDATA %u %ci*:-$dff i:out*_TREADY %i",
         *held,
     )
-    induction, reached, *held_states = _answers(node, folder, 2 * outputs, commands)
+    job = {
+        "module": module,
+        "parameters": dict(parameters),
+        "files": [str(file) for file in files],
+        "assertions": max(2 * outputs, 1),
+        "commands": commands,
+    }
+    induction, reached, *held_states = _answers(job, folder)
     refutation = induction.partition("model found for base case: FAIL!")
     lengths = re.findall(r"Trying induction with length (\d+)", induction)
     count = re.search(r"^(\d+) objects", reached, re.MULTILINE)
@@ -65,16 +87,10 @@ def prove(node: Node, folder: Path, outputs: int) -> Proof:
     )
 
 
-def _answers(node: Node, folder: Path, assertions: int, commands: Sequence[str]) -> list[str]:
-    job, log = folder / "formal.json", folder / "formal.log"
-    content = {
-        "module": node.module,
-        "files": [str(file) for file in node.files],
-        "assertions": assertions,
-        "commands": commands,
-    }
-    job.write_text(json.dumps(content))
-    result = run_process([sys.executable, WORKER, job], cwd=folder, log=log)
+def _answers(job: dict[str, Any], folder: Path) -> list[str]:
+    file = folder / "formal.json"
+    file.write_text(json.dumps(job))
+    result = run_process([sys.executable, WORKER, file], cwd=folder, log=folder / "formal.log")
     parts = re.split(r"^COMMAND \w+$", result.output, flags=re.MULTILINE)
-    assert len(parts) == len(commands) + 2, f"{node.module}: {result.tail(5)}"
+    assert len(parts) == len(job["commands"]) + 2, f"{job['module']}: {result.tail(5)}"
     return parts[1:-1]

@@ -15,7 +15,7 @@ _TO_GATES = ("prep -top {top} -flatten", "memory_map", "async2sync", "chformal -
 
 
 def run(job: dict[str, Any]) -> None:
-    """Run a job: `module`, `files`, `assertions` (how many there are at least), `commands`.
+    """Run a job: `module`, `parameters`, `files`, `assertions` (the least number), `commands`.
 
     What each command prints follows a line `COMMAND` and its index.
     """
@@ -23,7 +23,10 @@ def run(job: dict[str, Any]) -> None:
 
     design = ys.Design()
     files = " ".join(job["files"])
-    ys.run_pass(f"read_slang --allow-use-before-declare --top {job['module']} {files}", design)
+    parameters = " ".join(f"-G {name}={value}" for name, value in job["parameters"].items())
+    ys.run_pass(
+        f"read_slang --allow-use-before-declare --top {job['module']} {parameters} {files}", design
+    )
     for command in _TO_GATES:
         ys.run_pass(command.format(top=job["module"]), design)
     ys.run_pass(f"select -assert-min {job['assertions']} t:$assert", design)

@@ -12,6 +12,7 @@ import pytest
 from qonnx.custom_op.registry import getCustomOp
 
 import hwflow.kernels
+from hwflow.kernels import cells, stream_rule
 from tests.kernels import test_products as products
 from tests.kernels import test_streams as streams
 from tests.kernels.bench import describe, generate_layer
@@ -132,17 +133,19 @@ LAYERS = {
 
 
 def generated(model, folder):
+    """A layer in a folder, and what proves it."""
     folder.mkdir(parents=True)
-    return generate_layer(model, folder), len(model.graph.node[0].output)
+    node, outputs = generate_layer(model, folder), len(model.graph.node[0].output)
+    return node, lambda: prove(node.module, node.files, folder, outputs=outputs)
 
 
-def test_every_kernel_with_an_output_stream_has_its_proofs():
+def test_every_kernel_and_cell_with_an_output_stream_has_its_proofs():
     with_streams = {
         source.stem
         for source in SOURCES.rglob("*.sv")
-        if re.search(r"^\s*output\b.*\bovld\b", source.read_text(), re.MULTILINE)
+        if re.search(r"^\s*output\b.*\bodat\b", source.read_text(), re.MULTILINE)
     }
-    assert with_streams == LAYERS.keys()
+    assert with_streams == LAYERS.keys() | {"output_register"}
 
 
 @pytest.mark.parametrize("kernel", LAYERS)
@@ -151,8 +154,8 @@ def test_a_kernel_keeps_the_rule_and_one_that_ignores_ready_does_not(finn, tmp_p
         layer, about = getCustomOp(model.graph.node[0]), describe(model)
         assert layer.source.stem == kernel, about
         folder = tmp_path / str(index)
-        node, outputs = generated(model, folder)
-        proof = prove(node, folder, outputs)
+        node, proven = generated(model, folder)
+        proof = proven()
         assert proof.steps is not None, f"{about}\n{proof.trace}"
         assert not proof.waits, f"{about}: valid or data follow ready within a cycle"
         assert all(proof.can_be_held), about
@@ -161,7 +164,7 @@ def test_a_kernel_keeps_the_rule_and_one_that_ignores_ready_does_not(finn, tmp_p
         deaf, found = re.subn(r"\.ordy\(.*\)$", ".ordy('1)", module.read_text(), flags=re.MULTILINE)
         assert found == 1, module
         module.write_text(deaf)
-        proof = prove(node, folder, outputs)
+        proof = proven()
         assert proof.steps is None, about
         assert "out0_V_TREADY" in proof.trace, about
 
@@ -198,7 +201,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_in_a_kernel_is_refuted_by_a_trace(finn, tmp_path, fault):
     (kernel, index), change = FAULTS[fault]
-    proof = with_change(kernel, index, change, tmp_path)
+    proof = with_change(LAYERS[kernel]()[index], kernel, change, tmp_path)
     assert proof.steps is None
     for signal in ("out0_V_TVALID", "out0_V_TREADY", "out0_V_TDATA"):
         assert len(re.findall(rf"^\s+\d+ \S*{signal} ", proof.trace, re.MULTILINE)) > 1, proof.trace
@@ -207,18 +210,55 @@ def test_a_fault_in_a_kernel_is_refuted_by_a_trace(finn, tmp_path, fault):
 def test_a_valid_that_waits_for_ready_is_told(finn, tmp_path):
     """The rule holds of it, for it is never held."""
     change = ("assign  ovld = Vld;", "assign  ovld = Vld && ordy;")
-    proof = with_change("elementwise_add", 0, change, tmp_path)
+    model = LAYERS["elementwise_add"]()[0]
+    proof = with_change(model, "output_valid", change, tmp_path)
     assert proof.steps is not None
     assert proof.waits
     assert proof.can_be_held == (False,)
 
 
-def with_change(kernel, index, change, folder):
-    """The proof of a layer whose kernel's source is changed."""
-    node, outputs = generated(LAYERS[kernel]()[index], folder / "layer")
-    (source,) = (folder / "layer" / file for file in node.files if Path(file).stem == kernel)
+def with_change(model, module, change, folder):
+    """The proof of a layer, the source of a module in it changed."""
+    node, proven = generated(model, folder / "layer")
+    (source,) = (folder / "layer" / file for file in node.files if Path(file).stem == module)
     text = source.read_text()
     assert text.count(change[0]) == 1, change
     source.unlink()
     source.write_text(text.replace(*change))
-    return prove(node, folder / "layer", outputs)
+    return proven()
+
+
+@pytest.mark.parametrize("width", [1, 4])
+def test_the_output_register_loses_and_makes_up_nothing(tmp_path, width):
+    proof = prove_cell("output_register", tmp_path, 1, W=width)
+    assert proof.steps is not None, proof.trace
+    assert (proof.can_be_held, proof.waits) == ((True,), 0)
+
+
+NUMBERS = [
+    {"N": 3, "IN_BITS": 3, "SIGNED": 0, "BIPOLAR": 0, "OUT_BITS": 5},
+    {"N": 3, "IN_BITS": 3, "SIGNED": 1, "BIPOLAR": 0, "OUT_BITS": 5},
+    {"N": 2, "IN_BITS": 4, "SIGNED": 1, "BIPOLAR": 0, "OUT_BITS": 2},
+    {"N": 2, "IN_BITS": 1, "SIGNED": 1, "BIPOLAR": 0, "OUT_BITS": 3},
+    {"N": 4, "IN_BITS": 1, "SIGNED": 0, "BIPOLAR": 1, "OUT_BITS": 4},
+    {"N": 1, "IN_BITS": 1, "SIGNED": 0, "BIPOLAR": 1, "OUT_BITS": 1},
+]
+
+
+@pytest.mark.parametrize("parameters", NUMBERS)
+def test_extended_numbers_are_the_same_numbers(tmp_path, parameters):
+    proof = prove_cell("extended_numbers", tmp_path, 0, **parameters)
+    assert proof.steps is not None, proof.trace
+
+
+def test_numbers_of_the_wrong_sign_are_refuted(tmp_path):
+    proof = prove_cell("extended_numbers", tmp_path, 0, **NUMBERS[1], READ_SIGNED=0)
+    assert proof.steps is None
+    assert proof.trace
+
+
+def prove_cell(cell, folder, outputs, **parameters):
+    """The proof of what the cell's specification asserts."""
+    spec = Path(__file__).with_name(f"{cell}_spec.sv")
+    files = [stream_rule.SOURCE, *cells.SOURCES, spec]
+    return prove(spec.stem, files, folder, outputs=outputs, parameters=parameters)

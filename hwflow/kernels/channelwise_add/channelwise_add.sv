@@ -30,25 +30,15 @@ module channelwise_add #(
 	input	logic  ordy
 );
 
-	// Output register; everything stands still while it is held
-	logic  Vld = 0;
-	logic [PE*OUT_BITS-1:0]  Out;
-	assign  ovld = Vld;
-	assign  odat = Out;
-	wire  go = !Vld || ordy;
+	// Everything stands still while the output is held
+	wire  go;
 	assign  irdy = go;
 
 	//- Stage #1: operands ---------------------------------------------------
 	logic  Vld1 = 0;
 	always_ff @(posedge clk) begin
-		if(rst) begin
-			Vld1 <= 0;
-			Vld  <= 0;
-		end
-		else if(go) begin
-			Vld1 <= ivld;
-			Vld  <= Vld1;
-		end
+		if(rst)      Vld1 <= 0;
+		else if(go)  Vld1 <= ivld;
 	end
 	logic [PE*IN_BITS-1:0]  X1;
 	always_ff @(posedge clk)  if(go)  X1 <= idat;
@@ -61,22 +51,18 @@ module channelwise_add #(
 	);
 
 	//- Stage #2: sums ---------------------------------------------------------
+	wire [PE*OUT_BITS-1:0]  values, sums;
+	extended_numbers #(
+		.N(PE), .IN_BITS(IN_BITS), .SIGNED(SIGNED), .BIPOLAR(BIPOLAR), .OUT_BITS(OUT_BITS)
+	) extension (
+		.raw(X1), .value(values)
+	);
 	for(genvar  pe = 0; pe < PE; pe++) begin : genPE
-		wire [IN_BITS-1:0]  raw = X1[pe*IN_BITS +: IN_BITS];
 		wire signed [CONST_BITS-1:0]  constant = c1[pe*CONST_BITS +: CONST_BITS];
-		logic [OUT_BITS-1:0]  value;
-		if(BIPOLAR) begin : genBipolar
-			assign  value = OUT_BITS'(signed'({ ~raw[0], 1'b1 }));
-		end : genBipolar
-		else begin : genInteger
-			assign  value = SIGNED? OUT_BITS'(signed'(raw)) : OUT_BITS'(raw);
-		end : genInteger
-		always_ff @(posedge clk) begin
-			if(go)  Out[pe*OUT_BITS +: OUT_BITS] <= value + OUT_BITS'(constant);
-		end
+		assign  sums[pe*OUT_BITS +: OUT_BITS] = values[pe*OUT_BITS +: OUT_BITS] + OUT_BITS'(constant);
 	end : genPE
-
-	// Parameters that fit together
-	initial  assert(!BIPOLAR || (IN_BITS == 1)) else $error("%m: bipolar numbers of %0d bits.", IN_BITS);
+	output_register #(.W(PE*OUT_BITS)) out (
+		.clk, .rst, .idat(sums), .ivld(Vld1), .irdy(go), .odat, .ovld, .ordy
+	);
 
 endmodule : channelwise_add

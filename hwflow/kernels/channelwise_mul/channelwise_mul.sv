@@ -35,23 +35,16 @@ module channelwise_mul #(
 	localparam int unsigned  X_BITS = IN_BITS + (SIGNED? 0 : 1);  // as a signed number
 	localparam int unsigned  P_BITS = X_BITS + CONST_BITS;
 
-	// Output register; everything stands still while it is held
-	logic  Vld = 0;
-	assign  ovld = Vld;
-	wire  go = !Vld || ordy;
+	// Everything stands still while the output is held
+	logic  Vld1 = 0;
+	wire   go;
+	output_valid valid (.clk, .rst, .vld(Vld1), .go, .ovld, .ordy);
 	assign  irdy = go;
 
 	//- Stage #1: operands ---------------------------------------------------
-	logic  Vld1 = 0;
 	always_ff @(posedge clk) begin
-		if(rst) begin
-			Vld1 <= 0;
-			Vld  <= 0;
-		end
-		else if(go) begin
-			Vld1 <= ivld;
-			Vld  <= Vld1;
-		end
+		if(rst)      Vld1 <= 0;
+		else if(go)  Vld1 <= ivld;
 	end
 	logic [PE*IN_BITS-1:0]  X1;
 	always_ff @(posedge clk)  if(go)  X1 <= idat;
@@ -64,16 +57,15 @@ module channelwise_mul #(
 	);
 
 	//- Stage #2: products -------------------------------------------------------
+	wire [PE*X_BITS-1:0]  values;
+	extended_numbers #(
+		.N(PE), .IN_BITS(IN_BITS), .SIGNED(SIGNED), .BIPOLAR(BIPOLAR), .OUT_BITS(X_BITS)
+	) extension (
+		.raw(X1), .value(values)
+	);
 	for(genvar  pe = 0; pe < PE; pe++) begin : genPE
-		wire [IN_BITS-1:0]  raw = X1[pe*IN_BITS +: IN_BITS];
 		wire signed [CONST_BITS-1:0]  constant = c1[pe*CONST_BITS +: CONST_BITS];
-		logic signed [X_BITS-1:0]  value;
-		if(BIPOLAR) begin : genBipolar
-			assign  value = { ~raw[0], 1'b1 };
-		end : genBipolar
-		else begin : genInteger
-			assign  value = SIGNED? X_BITS'(signed'(raw)) : X_BITS'(raw);
-		end : genInteger
+		wire signed [X_BITS-1:0]  value = values[pe*X_BITS +: X_BITS];
 
 		logic [OUT_BITS-1:0]  Out;
 		assign  odat[pe*OUT_BITS +: OUT_BITS] = Out;

@@ -28,30 +28,25 @@ module elementwise_add #(
 	output	logic  ovld,
 	input	logic  ordy
 );
-	typedef logic [OUT_BITS-1:0]  sum_t;
-
-	logic  Vld = 0;
-	logic [PE*OUT_BITS-1:0]  Out;
-	assign  ovld = Vld;
-	assign  odat = Out;
-	wire  go = !Vld || ordy;
-	assign  irdy = { go && ivld[0], go && ivld[1] };
-	always_ff @(posedge clk) begin
-		if(rst)      Vld <= 0;
-		else if(go)  Vld <= &ivld;
-	end
-
+	wire [PE*OUT_BITS-1:0]  lhs, rhs, sums;
+	extended_numbers #(
+		.N(PE), .IN_BITS(LHS_BITS), .SIGNED(LHS_SIGNED), .BIPOLAR(LHS_BIPOLAR), .OUT_BITS(OUT_BITS)
+	) left (
+		.raw(idat[0 +: PE*LHS_BITS]), .value(lhs)
+	);
+	extended_numbers #(
+		.N(PE), .IN_BITS(RHS_BITS), .SIGNED(RHS_SIGNED), .BIPOLAR(RHS_BIPOLAR), .OUT_BITS(OUT_BITS)
+	) right (
+		.raw(idat[PE*LHS_BITS +: PE*RHS_BITS]), .value(rhs)
+	);
 	for(genvar  pe = 0; pe < PE; pe++) begin : genPE
-		wire [LHS_BITS-1:0]  lhs = idat[pe*LHS_BITS +: LHS_BITS];
-		wire [RHS_BITS-1:0]  rhs = idat[PE*LHS_BITS + pe*RHS_BITS +: RHS_BITS];
-		sum_t  left, right;
-		always_comb begin
-			left  = LHS_SIGNED? sum_t'(signed'(lhs)) : sum_t'(lhs);
-			right = RHS_SIGNED? sum_t'(signed'(rhs)) : sum_t'(rhs);
-			if(LHS_BIPOLAR)  left  = lhs[0]? sum_t'(1) : '1;
-			if(RHS_BIPOLAR)  right = rhs[0]? sum_t'(1) : '1;
-		end
-		always_ff @(posedge clk)  if(go)  Out[pe*OUT_BITS +: OUT_BITS] <= left + right;
+		assign  sums[pe*OUT_BITS +: OUT_BITS] = lhs[pe*OUT_BITS +: OUT_BITS] + rhs[pe*OUT_BITS +: OUT_BITS];
 	end : genPE
+
+	wire  go;
+	assign  irdy = { go && ivld[0], go && ivld[1] };
+	output_register #(.W(PE*OUT_BITS)) out (
+		.clk, .rst, .idat(sums), .ivld(&ivld), .irdy(go), .odat, .ovld, .ordy
+	);
 
 endmodule : elementwise_add

@@ -34,12 +34,6 @@ module global_acc_pool #(
 	localparam int unsigned  FOLD_BITS  = FOLDS > 1? $clog2(FOLDS) : 1;
 	typedef logic [PE*ACC_BITS-1:0]  sums_t;
 
-	// Output register, which only the last pixel needs
-	logic   Vld = 0;
-	sums_t  Out;
-	assign  ovld = Vld;
-	assign  odat = Out;
-
 	// Position in the frame
 	logic [PIXEL_BITS-1:0]  Pixel = '0;
 	logic [FOLD_BITS-1:0]   Fold  = '0;
@@ -47,7 +41,10 @@ module global_acc_pool #(
 	wire  last  = Pixel == PIXEL_BITS'(PIXELS-1);
 	wire  fold_last = Fold == FOLD_BITS'(FOLDS-1);
 	wire [FOLD_BITS-1:0]  fold_next = fold_last? '0 : Fold + 1'b1;
-	assign  irdy = !last || !Vld || ordy;
+
+	// Only the last pixel needs the output register
+	wire  go;
+	assign  irdy = !last || go;
 	wire  step = ivld && irdy;
 	always_ff @(posedge clk) begin
 		if(rst) begin
@@ -59,26 +56,21 @@ module global_acc_pool #(
 			if(fold_last)  Pixel <= last? '0 : Pixel + 1'b1;
 		end
 	end
-	always_ff @(posedge clk) begin
-		if(rst)                Vld <= 0;
-		else if(step && last)  Vld <= 1;
-		else if(ordy)          Vld <= 0;
-	end
+	output_valid valid (.clk, .rst, .vld(step && last), .go, .ovld, .ordy);
 
 	// Partial sums; whatever is there at a frame's first pixel is left out
-	sums_t  Acc, sums;
+	sums_t  Acc, Out, sums, values;
+	extended_numbers #(
+		.N(PE), .IN_BITS(IN_BITS), .SIGNED(SIGNED), .BIPOLAR(BIPOLAR), .OUT_BITS(ACC_BITS)
+	) extension (
+		.raw(idat), .value(values)
+	);
 	for(genvar  pe = 0; pe < PE; pe++) begin : genPE
-		wire [IN_BITS-1:0]  raw = idat[pe*IN_BITS +: IN_BITS];
-		logic [ACC_BITS-1:0]  value;
-		if(BIPOLAR) begin : genBipolar
-			assign  value = ACC_BITS'(signed'({ ~raw[0], 1'b1 }));
-		end : genBipolar
-		else begin : genInteger
-			assign  value = SIGNED? ACC_BITS'(signed'(raw)) : ACC_BITS'(raw);
-		end : genInteger
-		assign  sums[pe*ACC_BITS +: ACC_BITS] = (first? '0 : Acc[pe*ACC_BITS +: ACC_BITS]) + value;
+		wire [ACC_BITS-1:0]  earlier = first? '0 : Acc[pe*ACC_BITS +: ACC_BITS];
+		assign  sums[pe*ACC_BITS +: ACC_BITS] = earlier + values[pe*ACC_BITS +: ACC_BITS];
 	end : genPE
 	always_ff @(posedge clk)  if(step && last)  Out <= sums;
+	assign  odat = Out;
 
 	if(FOLDS > 1) begin : genMemory
 		(* ram_style = RAM_STYLE *)
@@ -93,8 +85,5 @@ module global_acc_pool #(
 	else begin : genRegister
 		always_ff @(posedge clk)  if(step)  Acc <= sums;
 	end : genRegister
-
-	// Parameters that fit together
-	initial  assert(!BIPOLAR || (IN_BITS == 1)) else $error("%m: bipolar numbers of %0d bits.", IN_BITS);
 
 endmodule : global_acc_pool

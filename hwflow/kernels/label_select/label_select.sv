@@ -31,12 +31,8 @@ module label_select #(
 	typedef logic signed [SUM_BITS-1:0]  sum_t;
 	typedef logic [LABEL_BITS-1:0]  label_t;
 
-	// Output register; everything stands still while it is held
-	logic    Vld = 0;
-	label_t  Label;
-	assign  ovld = Vld;
-	assign  odat = Label;
-	wire  go = !Vld || ordy;
+	// Everything stands still while the output is held
+	wire  go;
 	assign  irdy = go;
 
 	// Position in the frame
@@ -95,14 +91,9 @@ module label_select #(
 			Where2 <= Where1;
 		end
 	end
-
-	always_ff @(posedge clk) begin
-		if(rst)      Vld <= 0;
-		else if(go)  Vld <= Vld1 && Last1;
-	end
-	always_ff @(posedge clk) begin
-		if(go)  Label <= winner;
-	end
+	output_register #(.W(LABEL_BITS)) out (
+		.clk, .rst, .idat(winner), .ivld(Vld1 && Last1), .irdy(go), .odat, .ovld, .ordy
+	);
 
 	// A fold that comes out even
 	initial  assert(FOLD*PE == LABELS) else $error("%m: PE=%0d must divide LABELS=%0d.", PE, LABELS);

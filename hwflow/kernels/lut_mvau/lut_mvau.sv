@@ -43,7 +43,7 @@ module lut_mvau #(
 	localparam int unsigned  A_BITS = DEPTH > 1? $clog2(DEPTH) : 1;
 
 	// Everything stands still while the output is held
-	wire  go = !ovld || ordy;
+	wire  go;
 
 	//- Sequence: inputs fold by fold, for each fold of neurons --------------
 	logic [SF_BITS-1:0]  Sf = '0;
@@ -132,12 +132,7 @@ module lut_mvau #(
 	end : genDot
 
 	//- Accumulators, which are the output register ---------------------------
-	logic  Out = 0;
-	always_ff @(posedge clk) begin
-		if(rst)      Out <= 0;
-		else if(go)  Out <= Vld[LATENCY] && Last[LATENCY];
-	end
-	assign  ovld = Out;
+	output_valid valid (.clk, .rst, .vld(Vld[LATENCY] && Last[LATENCY]), .go, .ovld, .ordy);
 	for(genvar  pe = 0; pe < PE; pe++) begin : genSum
 		wire [ACC_BITS-1:0]  sum = sums[pe*ACC_BITS +: ACC_BITS];
 		logic [ACC_BITS-1:0]  Acc;

@@ -36,27 +36,22 @@ module pool #(
 	localparam bit  SIGNED_SUM = SIGNED || BIPOLAR;
 	typedef logic [ACC_BITS-1:0]  acc_t;
 
-	// Output register, which only the last transfer of a window needs
-	logic  Vld = 0;
-	logic [PE*OUT_BITS-1:0]  Out;
-	assign  ovld = Vld;
-	assign  odat = Out;
-
 	// Position in the window
 	logic [BEAT_BITS-1:0]  Beat = '0;
 	wire  first = Beat == 0;
 	wire  last  = Beat == BEAT_BITS'(BEATS-1);
-	assign  irdy = !last || !Vld || ordy;
+
+	// Only the last transfer of a window needs the output register
+	wire  go;
+	assign  irdy = !last || go;
 	wire  step = ivld && irdy;
 	always_ff @(posedge clk) begin
 		if(rst)        Beat <= '0;
 		else if(step)  Beat <= last? '0 : Beat + 1'b1;
 	end
-	always_ff @(posedge clk) begin
-		if(rst)                 Vld <= 0;
-		else if(step && last)   Vld <= 1;
-		else if(ordy)           Vld <= 0;
-	end
+	output_valid valid (.clk, .rst, .vld(step && last), .go, .ovld, .ordy);
+	logic [PE*OUT_BITS-1:0]  Out;
+	assign  odat = Out;
 
 	for(genvar  pe = 0; pe < PE; pe++) begin : genPE
 		wire [IN_BITS-1:0]  raw = idat[pe*IN_BITS +: IN_BITS];
@@ -65,12 +60,11 @@ module pool #(
 
 		if(SUM) begin : genSum
 			acc_t  value;
-			if(BIPOLAR) begin : genBipolar
-				assign  value = ACC_BITS'(signed'({ ~raw[0], 1'b1 }));
-			end : genBipolar
-			else begin : genInteger
-				assign  value = SIGNED? ACC_BITS'(signed'(raw)) : ACC_BITS'(raw);
-			end : genInteger
+			extended_numbers #(
+				.N(1), .IN_BITS(IN_BITS), .SIGNED(SIGNED), .BIPOLAR(BIPOLAR), .OUT_BITS(ACC_BITS)
+			) extension (
+				.raw, .value
+			);
 			assign  result = (first? '0 : Acc) + value;
 
 			wire [ACC_BITS-SHIFT-1:0]  kept = result[ACC_BITS-1:SHIFT];

@@ -42,14 +42,9 @@ module streaming_concat #(
 	endfunction : bits_before
 	localparam int unsigned  BEAT_BITS = longest() > 1? $clog2(longest()) : 1;
 	localparam int unsigned  TURN_BITS = STREAMS > 1? $clog2(STREAMS) : 1;
-	typedef logic [OUT_BITS-1:0]  element_t;
 
-	// Output register; everything stands still while it is held
-	logic  Vld = 0;
-	logic [SIMD*OUT_BITS-1:0]  Out;
-	assign  ovld = Vld;
-	assign  odat = Out;
-	wire  go = !Vld || ordy;
+	// Everything stands still while the output is held
+	wire  go;
 
 	// Whose turn it is, and the transfers of it that there were
 	logic [TURN_BITS-1:0]  Turn = '0;
@@ -80,20 +75,16 @@ module streaming_concat #(
 	// Elements of each input, widened
 	wire [STREAMS-1:0][SIMD*OUT_BITS-1:0]  wide;
 	for(genvar  i = 0; i < STREAMS; i++) begin : genStream
-		localparam int unsigned  BITS = IN_BITS[i];
-		for(genvar  s = 0; s < SIMD; s++) begin : genElement
-			wire [BITS-1:0]  raw = idat[SIMD*bits_before(i) + s*BITS +: BITS];
-			assign  wide[i][s*OUT_BITS +: OUT_BITS] =
-				BIPOLAR[i]? (raw[0]? element_t'(1) : '1) :
-				SIGNED[i]?  element_t'(signed'(raw)) : element_t'(raw);
-		end : genElement
+		extended_numbers #(
+			.N(SIMD), .IN_BITS(IN_BITS[i]), .SIGNED(SIGNED[i]), .BIPOLAR(BIPOLAR[i]), .OUT_BITS(OUT_BITS)
+		) extension (
+			.raw(idat[SIMD*bits_before(i) +: SIMD*IN_BITS[i]]), .value(wide[i])
+		);
 	end : genStream
 
-	always_ff @(posedge clk) begin
-		if(rst)      Vld <= 0;
-		else if(go)  Vld <= valid;
-	end
-	always_ff @(posedge clk)  if(go)  Out <= wide[Turn];
+	output_register #(.W(SIMD*OUT_BITS)) out (
+		.clk, .rst, .idat(wide[Turn]), .ivld(valid), .irdy(go), .odat, .ovld, .ordy
+	);
 
 	// A turn that somebody has
 	always_ff @(posedge clk)  assert(rst || (32'(Turn) < STREAMS)) else $error("%m: it is nobody's turn.");

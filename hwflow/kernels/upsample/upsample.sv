@@ -32,10 +32,8 @@ module upsample #(
 	localparam int unsigned  CW_BITS = SCALE_W > 1? $clog2(SCALE_W) : 1;
 	localparam int unsigned  CH_BITS = SCALE_H > 1? $clog2(SCALE_H) : 1;
 
-	// Output stage; everything stands still while it is held
-	logic  Vld = 0;
-	assign  ovld = Vld;
-	wire  go = !Vld || ordy;
+	// Everything stands still while the output is held
+	wire  go;
 
 	//- Sequence: folds, copies of the pixel, pixels of the row, copies of the row ---
 	logic [F_BITS-1:0]   Fold  = '0;
@@ -67,10 +65,7 @@ module upsample #(
 			end
 		end
 	end
-	always_ff @(posedge clk) begin
-		if(rst)      Vld <= 0;
-		else if(go)  Vld <= step;
-	end
+	output_valid valid (.clk, .rst, .vld(step), .go, .ovld, .ordy);
 
 	//- Data -------------------------------------------------------------------
 	logic [BITS-1:0]  Taken;

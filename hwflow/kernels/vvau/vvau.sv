@@ -45,7 +45,7 @@ module vvau #(
 	localparam int unsigned  A_BITS = DEPTH > 1? $clog2(DEPTH) : 1;
 
 	// Everything stands still while the output is held
-	wire  go = !ovld || ordy;
+	wire  go;
 	assign  irdy = go;
 	wire  step = go && ivld;
 
@@ -139,12 +139,7 @@ module vvau #(
 		assign  odat[pe*ACC_BITS +: ACC_BITS] = Acc;
 	end : genPE
 
-	logic  Out = 0;
-	always_ff @(posedge clk) begin
-		if(rst)      Out <= 0;
-		else if(go)  Out <= Vld[LATENCY] && Last[LATENCY];
-	end
-	assign  ovld = Out;
+	output_valid valid (.clk, .rst, .vld(Vld[LATENCY] && Last[LATENCY]), .go, .ovld, .ordy);
 
 	// Folds that come out even, and kinds that a multiplier takes
 	initial begin

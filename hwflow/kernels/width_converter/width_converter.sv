@@ -124,16 +124,9 @@ module width_converter #(
 				(sel[0]? x >> (STEP >> ODD) : x);
 		end : genLevel
 
-		logic  Vld = 0;
-		logic [OUT_BITS-1:0]  Out;
-		assign  go = !Vld || ordy;
-		assign  ovld = Vld;
-		assign  odat = Out;
-		always_ff @(posedge clk) begin
-			if(rst)      Vld <= 0;
-			else if(go)  Vld <= Full;
-		end
-		always_ff @(posedge clk)  if(go)  Out <= cut[0][OUT_BITS-1:0];
+		output_register #(.W(OUT_BITS)) out (
+			.clk, .rst, .idat(cut[0][OUT_BITS-1:0]), .ivld(Full), .irdy(go), .odat, .ovld, .ordy
+		);
 	end : genCut
 
 endmodule : width_converter

@@ -38,12 +38,8 @@ module xnor_mvau #(
 	localparam int unsigned  COUNT_BITS = $clog2(MW+1);
 	typedef logic [COUNT_BITS-1:0]  count_t;
 
-	// Output register; everything stands still while it is held
-	logic  Vld = 0;
-	logic [PE*ACC_BITS-1:0]  Out;
-	assign  ovld = Vld;
-	assign  odat = Out;
-	wire  go = !Vld || ordy;
+	// Everything stands still while the output is held
+	wire  go;
 
 	//- Sequence: inputs fold by fold, for each fold of neurons --------------
 	logic [SF_BITS-1:0]  Sf = '0;
@@ -118,11 +114,7 @@ module xnor_mvau #(
 		end
 	end
 
-	always_ff @(posedge clk) begin
-		if(rst)      Vld <= 0;
-		else if(go)  Vld <= Vld3 && Last3;
-	end
-
+	wire [PE*ACC_BITS-1:0]  sums;
 	for(genvar  pe = 0; pe < PE; pe++) begin : genPE
 		wire [SIMD-1:0]  equal = ~(X1 ^ W1[pe*SIMD +: SIMD]);
 		count_t  Part2[CHUNKS];
@@ -146,10 +138,13 @@ module xnor_mvau #(
 			if(go) begin
 				Sum3 <= sum;
 				if(Vld3)  Acc <= total;
-				Out[pe*ACC_BITS +: ACC_BITS] <= ACC_BITS'({ total, 1'b0 }) - ACC_BITS'(MW);
 			end
 		end
+		assign  sums[pe*ACC_BITS +: ACC_BITS] = ACC_BITS'({ total, 1'b0 }) - ACC_BITS'(MW);
 	end : genPE
+	output_register #(.W(PE*ACC_BITS)) out (
+		.clk, .rst, .idat(sums), .ivld(Vld3 && Last3), .irdy(go), .odat, .ovld, .ordy
+	);
 
 	// Folds that come out even
 	initial begin
