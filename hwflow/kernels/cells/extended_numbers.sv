@@ -13,7 +13,7 @@ module extended_numbers #(
 	for(genvar  i = 0; i < N; i++) begin : genNumber
 		wire [IN_BITS-1:0]  number = raw[i*IN_BITS +: IN_BITS];
 		assign  value[i*OUT_BITS +: OUT_BITS] =
-			BIPOLAR? OUT_BITS'(signed'({ ~number[0], 1'b1 })) :
+			BIPOLAR? (number[0]? OUT_BITS'(1) : '1) :
 			SIGNED?  OUT_BITS'(signed'(number)) : OUT_BITS'(number);
 	end : genNumber
 
