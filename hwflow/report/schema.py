@@ -109,12 +109,12 @@ class Layer(Resources):
 
     Attributes:
         name: of its RTL module.
-        path: in the user's network.
+        path: in the user's network; reports of before there were paths have none.
         role: what it computes: linear, activation, label or plumbing.
     """
 
     name: str
-    path: str
+    path: str = ""
     op: str
     kernel: str
     role: str = "plumbing"
@@ -162,7 +162,7 @@ class Hardware(_Part):
     def limiting_names(self) -> str:
         """The slowest layer's name in the user's network, and that of its RTL module."""
         paths = {layer.name: layer.path for layer in self.layers}
-        path = paths.get(self.limiting_layer, self.limiting_layer)
+        path = paths.get(self.limiting_layer) or self.limiting_layer
         return path if path == self.limiting_layer else f"{path}, {self.limiting_layer}"
 
 

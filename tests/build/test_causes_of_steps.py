@@ -50,6 +50,7 @@ def test_these_are_all_steps(steps: dict[str, Step]) -> None:
     assert steps["02-quantize"].module == steps["01-train"].module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_step_runs_again_when_a_module_that_it_reaches_changes_and_only_then(
     name: str,

@@ -18,10 +18,11 @@ from hwflow.processes import run_process
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.rtl
 def test_a_package_adds_a_layer():
     """In a process of its own: what is found by entry points is found once."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests/support/outside/signs")])
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "", "-n", "0"]
     tests = ROOT / "tests/kernels/outside_layer.py"
     outcome = run_process([*command, tests], cwd=ROOT, env={"PYTHONPATH": path})
     assert outcome.code == 0, outcome.output

@@ -1,11 +1,14 @@
 """The kernels' resource estimates against what Yosys makes of them."""
 
 import numpy as np
+import pytest
 
 from tests.kernels import test_streams as streams
 from tests.kernels.bench import describe
 from tests.kernels.resources import estimated, synthesised
 from tests.kernels.test_kernels import label_select
+
+pytestmark = pytest.mark.rtl
 
 
 def test_estimates_of_the_stream_kernels_are_near_the_netlists(finn, tmp_path):

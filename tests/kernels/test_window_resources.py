@@ -13,6 +13,8 @@ from tests.kernels.test_channelwise import channelwise
 from tests.kernels.test_windows import global_acc_pool, pool, upsample
 from tests.support.hardware import PYNQ
 
+pytestmark = pytest.mark.rtl
+
 # How far LUTs may be off.
 TOLERANCE = 0.2
 
