@@ -199,6 +199,7 @@ for first in (None, "xyz"):
 """
 
 
+@pytest.mark.slow
 def test_killed_at_every_file_operation(tmp_path: Path) -> None:
     fresh, changed = Program(tmp_path, EVERYWHERE).run().split()
     assert int(fresh) > 40

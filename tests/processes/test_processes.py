@@ -55,6 +55,7 @@ def test_log_grows_while_the_command_runs(tmp_path: Path) -> None:
     assert log.read_text() == "one\ntwo\nthree\n"
 
 
+@pytest.mark.slow  # It starts a program that the tier `unit` does not know.
 def test_program_by_relative_path(tmp_path: Path) -> None:
     program = tmp_path / "program"
     program.write_text("#!/bin/sh\necho hello\n")

@@ -18,6 +18,8 @@ from tests.kernels.test_kernels import label_select, xnor_mvau
 from tests.kernels.test_windows import global_acc_pool, pool, upsample
 from tests.support.hardware_graphs import HardwareGraph
 
+pytestmark = pytest.mark.rtl
+
 # A board of each fabric.
 BOARDS = ("pynq-z2", "zcu104", "ulx3s-85f")
 

@@ -24,6 +24,8 @@ from tests.support.hardware import PYNQ, lowered
 from tests.support.random_images import Block, Description, build
 from tests.support.random_networks import LayerSpec, build_case
 
+pytestmark = pytest.mark.rtl
+
 LAYER = LayerSpec(6, 4, 3, False, False, True, False)
 CASE = build_case(8, [LAYER], 4, 4, identity=True, bias=True, seed=1)
 
