@@ -9,7 +9,6 @@ from torch import nn
 
 from hwflow.compress import STAGES, StageContext, load_checkpoint, save_checkpoint
 from hwflow.data import load
-from hwflow.errors import RequestError
 from hwflow.exchange.agreement import check_agreement
 from hwflow.exchange.export import export
 from hwflow.networks import without_copies
@@ -118,11 +117,3 @@ def test_weights_of_recurrent_layers_are_taken_over(data, tmp_path, name):
     with torch.inference_mode():
         wanted, got = model.eval()(inputs), outcome.model(inputs)
     assert (wanted - got).abs().mean() < 0.1 * wanted.std()
-
-
-def test_other_layers_are_still_linted(data):
-    softmax = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Softmax(1), nn.Linear(8, 10))
-    with pytest.raises(RequestError, match="layer 2 is a Softmax") as caught:
-        STAGES["quantize"].check(softmax, Quantize(kind="quantize", epochs=0))
-    assert "target: export" in str(caught.value)
-    STAGES["quantize"].check(softmax, Quantize(kind="quantize", epochs=0, target="export"))

@@ -263,6 +263,12 @@ REFUSED = [
         "3: a resize that is no repetition",
         "nearest",
     ),
+    (
+        lambda: Sliced(lambda x: (x * torch.relu(x))[:, :4]),
+        "mul: Mul of two activations",
+        "target: export",
+    ),
+    (lambda: middle(nn.Softmax(1)), "3: Softmax", "target: export"),
     (lambda: Sliced(lambda x: x[:, :4]), "getitem: Slice", "supported are"),
     (lambda: Sliced(lambda x: x.chunk(2, 1)[0]), "chunk: Slice", "target: export"),
     (lambda: Sliced(lambda x: x.permute(0, 2, 3, 1)[..., :4]), "Slice", "supported are"),
