@@ -94,6 +94,11 @@ def _probe(network: nn.Module, where: str, shape: tuple[int, ...], classes: int)
     except (Exception, SystemExit) as error:
         raise _too_small(where, shape, error) from error
     network.train(training)
+    if isinstance(out, tuple | list | dict):
+        raise RequestError(
+            f"{where} returns a {type(out).__name__} of {len(out)}, not a tensor of logits",
+            hint="let it return one tensor of logits",
+        )
     if tuple(getattr(out, "shape", ())) != (2, classes):
         raise RequestError(
             f"{where} makes {tuple(getattr(out, 'shape', ()))} of two samples, not (2, {classes})",

@@ -10,6 +10,7 @@ network: {python: 'net.py:network'}
 stages:
   - {kind: quantize, target: export, epochs: 1, batch_size: 50}
 """
+STEPS = ["check", "01-quantize", "export"]
 NETWORK = """
 from torch import nn
 
@@ -27,7 +28,7 @@ def test_a_network_for_export_ends_after_that_and_the_reports_say_why(tmp_path):
     build = ("build", "net.yaml", "--board", "pynq-z2")
     first, again = run(*build, cwd=tmp_path), run(*build, cwd=tmp_path)
     assert first.code == again.code == 0, first.err
-    assert first.steps("finished") == again.steps("cached") == ["01-quantize", "export"]
+    assert first.steps("finished") == again.steps("cached") == STEPS
     assert first.steps("ended") == again.steps("ended") == ["export"]
     place = tmp_path / "runs" / "net-pynq-z2"
     report = json.loads((place / "report.json").read_text())

@@ -17,7 +17,7 @@ hardware: {target_fps: 100000}
 verify: {rtl_frames: 20}
 """
 BUILD = ("build", "small.yaml", "--board", "pynq-z2")
-STEPS = ["01-train", "02-quantize", "export", "dataflow", "rtl", "synth", "sim"]
+STEPS = ["check", "01-train", "02-quantize", "export", "dataflow", "rtl", "synth", "sim"]
 # What runs when the signal comes: a step's beginning, and a child's command line.
 TRAINING = ("02-quantize started", None)
 VERILATOR = ("rtl started", "cc1plus")

@@ -33,7 +33,7 @@ def test_a_model_file_builds_and_verifies_with_nothing_else_said(tmp_path):
     build += ("--set", "hardware.synthesis=false", "--set", "verify.rtl_frames=20")
     first = run(*build, cwd=tmp_path)
     assert first.code == 0, first.err
-    assert first.steps("finished") == ["import", "dataflow", "rtl", "sim"]
+    assert first.steps("finished") == ["check", "import", "dataflow", "rtl", "sim"]
     place = tmp_path / "runs" / "my-net-pynq-z2"
     report = json.loads((place / "report.json").read_text())
     assert report["network"] == "my net.onnx"
@@ -67,7 +67,7 @@ def test_a_model_file_builds_and_verifies_with_nothing_else_said(tmp_path):
     assert "| verified |" in run("report", place, "--format", "md").out
     # Nothing runs again, and the run is verified by itself, without the file.
     again = run(*build, cwd=tmp_path)
-    assert again.steps("cached") == ["import", "dataflow", "rtl", "sim"]
+    assert again.steps("cached") == ["check", "import", "dataflow", "rtl", "sim"]
     path.unlink()
     alone = run("verify", place, "--samples", "30", cwd=tmp_path)
     assert alone.code == 0, alone.err
@@ -118,7 +118,7 @@ def test_inputs_of_a_file_and_a_recipe_with_a_model(tmp_path):
     # Other inputs are another import.
     np.savez(tmp_path / "in.npz", inputs=inputs[:30] + 9)
     result = run(*build, "--inputs", "in.npz", "--json", cwd=tmp_path)
-    assert result.steps("finished") == ["import"]
+    assert result.steps("finished") == ["check", "import"]
     assert json.loads(result.out)["imported"]["verified_on"] == "30 inputs of in.npz, no labels"
 
 
