@@ -121,6 +121,8 @@ def _to_qonnx(model: nn.Module, example: torch.Tensor, file: Path) -> str | None
         cleaned = onnx.load(str(file))
         name_nodes(cleaned, names)
         onnx.save(cleaned, str(file))
+    except OSError:  # It is the disk that refuses.
+        raise
     except Exception as error:  # Exporters raise whatever they run into.
         file.unlink(missing_ok=True)
         return _said(error)
@@ -150,6 +152,8 @@ def _to_qcdq(model: nn.Module, example: torch.Tensor, file: Path) -> str | None:
 
     try:
         export_onnx_qcdq(model, example, str(file), opset_version=OPSET, dynamo=False)
+    except OSError:  # It is the disk that refuses.
+        raise
     except Exception as error:  # Exporters raise whatever they run into.
         file.unlink(missing_ok=True)
         return _said(error)

@@ -61,7 +61,7 @@ class KernelOp(HardwareLayer):
         """The kernel's sources and the layer's module."""
         files = [
             stream_rule.SOURCE,
-            *cells.SOURCES,
+            *cells.needed_by([*self.SHARED, self.source]),
             *self.SHARED,
             self.source,
             self.folder / f"{self.onnx_node.name}.sv",
