@@ -21,6 +21,8 @@ from tests.kernels.test_channelwise import channelwise
 from tests.kernels.test_kernels import label_select, xnor_mvau
 from tests.kernels.test_windows import global_acc_pool, pool, upsample
 
+pytestmark = pytest.mark.rtl
+
 SOURCES = Path(hwflow.kernels.__file__).parent
 
 

@@ -16,6 +16,8 @@ from hwflow.data import load
 from hwflow.errors import HwflowError
 from hwflow.recipe import Digits, Mlp, Prune, Train
 
+pytestmark = pytest.mark.slow
+
 STAGE = STAGES["prune"]
 QUARTER = {"keep": 0.25}
 

@@ -19,6 +19,8 @@ from hwflow.exchange.export import export
 from hwflow.recipe import Digits, Quantize
 from tests.compress.quantize.networks import SHAPE, head, unit
 
+pytestmark = pytest.mark.slow
+
 BITS = 10
 
 

@@ -14,6 +14,8 @@ from hwflow.exchange.export import export
 from hwflow.networks import without_copies
 from hwflow.recipe import Digits, Quantize
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def data():

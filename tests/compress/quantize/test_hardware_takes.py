@@ -30,6 +30,8 @@ from tests.fuzz.brevitas_network import ENCODING, Exported
 from tests.fuzz.check import compare_emulator
 from tests.support.hardware import PYNQ
 
+pytestmark = pytest.mark.slow
+
 CODE = InputCode(ENCODING.scale, ENCODING.offset, ENCODING.minimum, ENCODING.maximum)
 INPUT = {"bits": 8, "signed": True, "limit": 1.0, "shape": list(SHAPE)}
 OPTIONS = {"weight_bits": 3, "activation_bits": 4, "weight_scaling": "per_channel"}

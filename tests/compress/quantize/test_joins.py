@@ -18,6 +18,8 @@ from hwflow.exchange.export import export
 from hwflow.recipe import Digits, Quantize
 from tests.compress.quantize.networks import SHAPE, TAKEN
 
+pytestmark = pytest.mark.slow
+
 INPUT = {"bits": 5, "signed": False, "limit": 1.0, "shape": SHAPE}
 SETTINGS = Quantize(kind="quantize", epochs=0, weight_scaling="per_channel")
 JOINS = (operator.add, operator.iadd, torch.add, torch.cat)

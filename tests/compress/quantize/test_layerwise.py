@@ -15,6 +15,8 @@ from hwflow.recipe import Digits, Quantize
 from tests.compress.quantize.networks import SHAPE
 from tests.compress.quantize.test_export_only import made
 
+pytestmark = pytest.mark.slow
+
 
 class Encoder(nn.Module):
     """A transformer of torch.nn, whose layers keep their own to themselves."""

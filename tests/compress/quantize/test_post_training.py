@@ -27,6 +27,8 @@ from hwflow.recipe import Digits, Mlp, Quantize, Train
 from hwflow.recipe.stages.quantize import PostTraining
 from tests.compress.quantize.networks import SHAPE, TAKEN, Residual, head, unit
 
+pytestmark = pytest.mark.slow
+
 INPUT = {"bits": 5, "signed": False, "limit": 1.0, "shape": SHAPE}
 
 
