@@ -23,6 +23,8 @@ from tests.kernels.resources import estimated, synthesised
 from tests.support.hardware import PYNQ
 from tests.support.random_networks import LayerSpec, build_case
 
+pytestmark = pytest.mark.rtl
+
 LAYER = LayerSpec(12, 3, 4, False, False, True, True)
 CASE = build_case(24, [LAYER, LAYER], 5, 4, identity=False, bias=True, seed=2)
 
