@@ -48,6 +48,9 @@ def synthesise(job: dict[str, Any]) -> None:
     stat = output / "stat.json"
     run(f'tee -q -o "{stat}" stat -json')
     cells = json.loads(stat.read_text())["design"]["num_cells_by_type"]
+    # A simulator draws the whole of a constant that has an undefined bit, so all of a memory whose
+    # last words nothing fills: each such bit is drawn here.
+    run("setundef -params -random 1")
     run(f'write_verilog -noattr -norename "{output / "netlist.v"}"')
     (output / "cells.json").write_text(json.dumps(cells))
 

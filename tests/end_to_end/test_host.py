@@ -49,7 +49,7 @@ def place(tmp_path_factory):
     (folder / "host.yaml").write_text(RECIPE)
     result = run("build", "host.yaml", "--board", "pynq-z2", cwd=folder)
     assert result.code == 0, result.err
-    assert "head.onnx before the accelerator: Conv_0" in result.out
+    assert "head.onnx before the accelerator: Conv 0, Relu 2, Quant 2.quant; " in result.out
     return folder
 
 

@@ -24,14 +24,14 @@ def convolution(graph, x, channels, pe, simd, signed=False):
 
 
 def residual():
-    """A convolution, a residual block of two and a shortcut, and a join of split channels."""
+    """A convolution, a residual block of two and a shortcut, and a join of its sum's products."""
     graph = HardwareGraph(seed=3)
     x = convolution(graph, graph.input((8, 8, 2), "INT4"), 4, 2, 6)
     first, shortcut = graph.copies(x)
     x = convolution(graph, first, 4, 2, 9)
     x = convolution(graph, x, 4, 2, 9, signed=True)
     x = graph.thresholds(graph.add(x, shortcut, 2, "add0"), 2, 2)
-    low, high = graph.split(x, (2, 2), 2)
+    low, high = graph.copies(x, pe=2)
     x = graph.concat([graph.linear(high, 2, 2), graph.linear(low, 2, 2)], 2)
     return graph, x
 

@@ -256,20 +256,6 @@ class HardwareGraph:
             numInputVectors=list(pixels),
         )
 
-    def split(self, x: str, channels: Sequence[int], simd: int = 1) -> list[str]:
-        """Channels of a tensor in parts."""
-        (*pixels, _), datatype = self.tensors[x]
-        return self._nodes(
-            "StreamingSplit",
-            [x],
-            [((*pixels, part), datatype) for part in channels],
-            "",
-            SIMD=simd,
-            ChannelsPerStream=list(channels),
-            inputDataType=datatype,
-            numInputVectors=pixels,
-        )
-
     def label(self, x: str, pe: int = 1) -> str:
         """The index of the greatest of [1, 1, 1, C]."""
         (*_, channels), datatype = self.tensors[x]
