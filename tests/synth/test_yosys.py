@@ -8,13 +8,12 @@ from hwflow.board import load_board
 from hwflow.dataflow.folding import fold_for_cycles
 from hwflow.dataflow.stitch import insert_converters, insert_fifos
 from hwflow.errors import HwflowError
-from hwflow.facts.resources import Resources
 from hwflow.families import family
 from hwflow.host.input_codes import hardware_order
 from hwflow.recipe import Hardware
 from hwflow.rtl.generate import generate
 from hwflow.simulate import Simulator
-from hwflow.synth import check_capacity, nodes, synthesize
+from hwflow.synth import nodes, synthesize
 from hwflow.synth.netlist import why_not_simulated, write_netlist
 from hwflow.synth.nodes import total
 from hwflow.synth.worker import installed_library, patched_library
@@ -184,14 +183,6 @@ def test_no_cell_is_counted_as_nothing_because_it_is_not_known():
     assert cells.count({"PDPW16KD": 2, "TRELLIS_FF": 3})["bram18"] == 2
     with pytest.raises(HwflowError, match="holds DSP48E1, fifo_gauge, of which the cost"):
         cells.count({"LUT4": 1, "DSP48E1": 1, "fifo_gauge": 1})
-
-
-def test_an_over_full_board_names_what_is_short_and_the_costliest_layers():
-    layers = {n: Resources(lut=lut) for n, lut in (("a", 9), ("b", 50_000), ("c", 9_000))}
-    with pytest.raises(HwflowError) as caught:
-        check_capacity(layers, PYNQ, "Yosys")
-    assert "59,009 LUT of 53,200 (most: b 50,000, c 9,000, a 9)" in str(caught.value)
-    check_capacity({"a": Resources(lut=53_200)}, PYNQ, "Yosys")
 
 
 def test_a_library_is_patched_in_a_copy_and_another_release_is_not_patched_in_silence(tmp_path):

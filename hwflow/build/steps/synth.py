@@ -24,7 +24,7 @@ def step(request: Request) -> Step:
 def run(request: Request, folder: Path, context: Context) -> SynthesisFacts:
     """Synthesise, node by node."""
     board = request.board
-    check_estimates(context.read("rtl", RtlFacts).estimates, board)
+    check_estimates(context.read("rtl", RtlFacts).estimates, board, "estimates")
     nodes = synthesize(
         context.folders["rtl"],
         board,
