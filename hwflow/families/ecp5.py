@@ -4,7 +4,7 @@ from hwflow.families.fabric import Cells, Fabric, Yosys
 from hwflow.families.family import Clock, Family
 from hwflow.families.memories import BlockRam, LutCell, LutRam, Memories
 
-# Three slices of two LUT4 hold 16 words of 4 bits (FPGA-DS-02012, distributed memory).
+# 16 words of 4 bits take two slices of two LUT4, and a third for writing (nextpnr's packer).
 _CELL = LutCell(16, 4, 6)
 
 FABRIC = Fabric(
@@ -43,6 +43,7 @@ FAMILY = Family(
     name="ecp5",
     title="Lattice ECP5",
     parts=("lfe5u",),
+    # The highest clock was not read in the sheet itself: check it before you rely on it.
     clock=Clock(3.125, 370, "Lattice FPGA-DS-02012, f_MAX_PRI and the PLL's f_OUT"),
     fabric=FABRIC,
     bitstreams=("nextpnr-ecp5",),
