@@ -46,7 +46,7 @@ def _layers(found: Check) -> Table:
         shown.add_row(
             layer.name,
             layer.rtl,
-            layer.kernel.removesuffix("_rtl"),
+            layer.kernel,
             *_folding(layer, "pe"),
             *_folding(layer, "simd"),
             f"{layer.cycles:,}",

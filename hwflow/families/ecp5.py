@@ -33,10 +33,10 @@ FABRIC = Fabric(
         label="synth_ecp5",
         command="synth_ecp5 -top {top} -noabc9",
         primitives=(),
+        # FINN's cores place AMD's DSP blocks by hand unless they are told to describe them.
+        defines=("FINN_SIMULATION",),
     ),
     opaque=frozenset({"MULT18X18D", "DP16KD", "PDPW16KD"}),
-    # FINN's matrix-vector unit places AMD's DSP blocks by hand unless it is told to describe them.
-    defines={"MVAU_rtl": ("FINN_SIMULATION",)},
 )
 
 FAMILY = Family(

@@ -110,6 +110,7 @@ class Yosys:
         primitives: cells that FINN's cores place by hand, of which the front end must know ports.
         models: files in Yosys' share folder with the behaviour of cells, where netlists can be
             simulated with them.
+        defines: macros with which all is read, beside SYNTHESIS.
         patches: changes to Yosys' library, without which it fails.
     """
 
@@ -117,6 +118,7 @@ class Yosys:
     command: str
     primitives: tuple[str, ...]
     models: tuple[str, ...] = ()
+    defines: tuple[str, ...] = ()
     patches: tuple[LibraryPatch, ...] = ()
 
 
@@ -130,7 +132,6 @@ class Fabric:
         multiplier: bits of the two signed factors of a DSP block.
         yosys: how Yosys synthesises for it; None where it can't.
         opaque: types of cells whose behaviour Yosys has no model of.
-        defines: macros with which a type of layer is synthesised.
     """
 
     cells: Cells
@@ -138,4 +139,3 @@ class Fabric:
     multiplier: tuple[int, int]
     yosys: Yosys | None
     opaque: frozenset[str]
-    defines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -21,13 +21,11 @@ class Module:
 
     Attributes:
         name: of the module.
-        op: type of the layer that it is.
         folder: where its files and the memories that these read lie; tools run in it.
         files: sources, in order.
     """
 
     name: str
-    op: str
     folder: Path
     files: tuple[str, ...]
 
@@ -59,8 +57,8 @@ class SynthesisBackend(ABC):
         """What resources come from, for reports: tool, version, command in short."""
 
     @abstractmethod
-    def causes(self, family: Family, op: str) -> str:
-        """All that the netlist of a type of layer follows from, beside its sources."""
+    def causes(self, family: Family) -> str:
+        """All that a netlist for a family follows from, beside its sources."""
 
     @abstractmethod
     def synthesise(

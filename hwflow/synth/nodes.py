@@ -113,7 +113,7 @@ def total(resources: dict[str, Resources]) -> Resources:
 
 def content_key(rtl: Path, node: Node, of: Family) -> str:
     """Hash of all that a node's netlist follows from, whatever the node is called."""
-    digest = hashlib.sha256(backend_for(of).causes(of, node.op).encode())
+    digest = hashlib.sha256(backend_for(of).causes(of).encode())
     for file in sorted((*node.files, *node.data)):
         text = (rtl / file).read_text().replace(node.name, _alias(node))
         digest.update(file.replace(node.name, _alias(node)).encode() + text.encode())
@@ -152,7 +152,7 @@ def _run(rtl: Path, node: Node, of: Family, scratch: Path, log: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text((rtl / file).read_text().replace(node.name, alias))
     files = tuple(file.replace(node.name, alias) for file in node.files)
-    module = Module(node.module.replace(node.name, alias), node.op, source, files)
+    module = Module(node.module.replace(node.name, alias), source, files)
     backend = backend_for(of)
     try:
         cells = backend.synthesise(module, of, work, log)

@@ -37,9 +37,9 @@ class YosysBackend(SynthesisBackend):
         """Such as `Yosys 0.70 synth_xilinx xc7`."""
         return f"Yosys {metadata.version('pyosys')} {_of(family).label}"
 
-    def causes(self, family: Family, op: str) -> str:
+    def causes(self, family: Family) -> str:
         """Version, command, patches, macros, and the worker's source."""
-        found = [self.label(family), _settings(family, op), WORKER.read_text()]
+        found = [self.label(family), _settings(family), WORKER.read_text()]
         return json.dumps(found)
 
     def synthesise(
@@ -47,7 +47,7 @@ class YosysBackend(SynthesisBackend):
     ) -> Mapping[str, int]:
         """Run the worker."""
         job = {
-            **_settings(family, module.op),
+            **_settings(family),
             "module": module.name,
             "files": list(module.files),
             "output": str(output),
@@ -75,12 +75,12 @@ def _of(family: Family) -> Yosys:
     return found
 
 
-def _settings(family: Family, op: str) -> dict[str, Any]:
-    """What a family and a type of layer say of a job."""
+def _settings(family: Family) -> dict[str, Any]:
+    """What a family says of a job."""
     yosys = _of(family)
     return {
         "command": yosys.command,
         "primitives": list(yosys.primitives),
         "patches": [asdict(patch) for patch in yosys.patches],
-        "defines": ["SYNTHESIS", *family.fabric.defines.get(op, ())],
+        "defines": ["SYNTHESIS", *yosys.defines],
     }

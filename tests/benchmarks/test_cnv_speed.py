@@ -16,7 +16,7 @@ from qonnx.core.onnx_exec import execute_onnx
 
 from hwflow.emulate import Emulator
 from hwflow.simulate import Simulator
-from tests.end_to_end.command import run
+from tests.support.command import run
 
 FRAMES = 1000
 

@@ -12,8 +12,8 @@ from hwflow.dataflow.choose_mvau import Cost, Layer, choose_mvau, least_use
 from hwflow.emulate import Emulator
 from hwflow.errors import RequestError
 from hwflow.recipe import Hardware
-from tests.kernels.test_products import vvau
 from tests.support.hardware import PYNQ, lowered
+from tests.support.layers import vvau
 from tests.support.random_networks import LayerSpec, build_case
 
 NOTHING = Cost(0, 0)

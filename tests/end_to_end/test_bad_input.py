@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.command import environment, hwflow_command, run
+from tests.support.command import environment, hwflow_command, run
 
 RECIPE = """\
 seed: 1

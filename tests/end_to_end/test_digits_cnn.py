@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.end_to_end.command import run
+from tests.support.command import run
 
 
 @pytest.fixture(scope="module")

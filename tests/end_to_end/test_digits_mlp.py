@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from hwflow.simulate.compile import verilator_root
-from tests.end_to_end.command import run
+from tests.support.command import run
 
 STEPS = ["check", "01-train", "02-quantize", "export", "dataflow", "rtl", "synth", "sim", "netlist"]
 BUILD = ("build", "recipes/digits-mlp.yaml", "--board", "pynq-z2")

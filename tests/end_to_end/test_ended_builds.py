@@ -2,7 +2,7 @@
 
 import json
 
-from tests.end_to_end.command import run
+from tests.support.command import run
 
 RECIPE = """\
 data: {name: digits}

@@ -6,9 +6,8 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.end_to_end.command import run
-from tests.exchange.importing.test_kept import dequantized, quantized
-from tests.support.model_files import File, saved
+from tests.support.command import run
+from tests.support.model_files import File, dequantized, quantized, saved
 
 NETWORK = """
 import brevitas.nn as qnn

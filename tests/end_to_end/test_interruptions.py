@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.end_to_end.command import Running, run
+from tests.support.command import Running, run
 
 RECIPE = """\
 seed: 1

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from hwflow.build.request import prepare
 from hwflow.errors import RequestError
-from tests.end_to_end.command import run
+from tests.support.command import run
 from tests.support.model_files import File, saved
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.end_to_end.command import SOURCE, run
+from tests.support.command import SOURCE, run
 
 OUTSIDE = Path(__file__).parents[1] / "support/outside/learning"
 RECIPE = """\

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.end_to_end.command import run
+from tests.support.command import run
 
 IMAGES = "data={{name: npz, file: {few}}}"
 QUANTIZED = (IMAGES, "stages.quantize.epochs=1")

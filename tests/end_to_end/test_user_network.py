@@ -1,7 +1,7 @@
 """A network of the user's in files beside the recipe, by the command line from elsewhere."""
 
-from tests.end_to_end.command import run
 from tests.networks.test_user_files import recipe_folder
+from tests.support.command import run
 
 RECIPE = """\
 data: {name: digits}

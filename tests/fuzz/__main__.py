@@ -16,9 +16,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.fuzz.case import Case, random_case
-from tests.fuzz.check import Failure, outcome
-from tests.fuzz.shrink import shrink
+from tests.support.fuzzing.case import Case, random_case
+from tests.support.fuzzing.check import Failure, outcome
+from tests.support.fuzzing.shrink import shrink
 
 
 def main() -> int:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.brevitas_network import BrevitasNetwork, Layer
-from tests.fuzz.case import BREVITAS, Case, random_case
-from tests.fuzz.check import Failure, outcome
-from tests.fuzz.shrink import shrink
+from tests.support.fuzzing.brevitas_network import BrevitasNetwork, Layer
+from tests.support.fuzzing.case import BREVITAS, Case, random_case
+from tests.support.fuzzing.check import Failure, outcome
+from tests.support.fuzzing.shrink import shrink
 from tests.support.random_images import Block, Description
 
 FOUND = sorted(Path(__file__).with_name("cases").glob("*.json"))
@@ -74,7 +74,7 @@ def test_an_error_that_no_document_tells_is_a_failure(finn, models, monkeypatch)
         raise ZeroDivisionError("layer conv3 of 17")
 
     case = random_case(1)
-    monkeypatch.setattr("tests.fuzz.check.lower", broken)
+    monkeypatch.setattr("tests.support.fuzzing.check.lower", broken)
     found = outcome(case, models)
     assert isinstance(found, Failure)
     assert found.way == "ZeroDivisionError: layer * of *"

@@ -18,10 +18,10 @@ from hwflow.rtl.generate import generate
 from hwflow.simulate import Simulator
 from hwflow.simulate.sizing import size_fifos
 from hwflow.verify.rtl import verify_rtl
-from tests.kernels.bench import Bench, one_layer
-from tests.kernels.resources import estimated, synthesised
+from tests.support.bench import Bench, one_layer
 from tests.support.hardware import PYNQ
 from tests.support.random_networks import LayerSpec, build_case
+from tests.support.resources import estimated, synthesised
 
 pytestmark = pytest.mark.rtl
 

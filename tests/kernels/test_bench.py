@@ -4,8 +4,8 @@ import pytest
 
 from hwflow.kernels import kernel_op
 from hwflow.recipe import Stall
-from tests.kernels.bench import Bench
-from tests.kernels.test_kernels import label_select
+from tests.support.bench import Bench
+from tests.support.layers import label_select
 
 DEAF = {".ivld(in0_V_TVALID)": ".ivld(1'b0)"}
 WRONG = {"out0_V_TDATA = ": "out0_V_TDATA = ~"}

@@ -7,31 +7,12 @@ from qonnx.custom_op.registry import getCustomOp
 from hwflow.costs import divisors
 from hwflow.errors import HwflowError
 from hwflow.rtl.nodes import generate_node
-from tests.kernels.bench import Bench, one_layer
+from tests.support.bench import Bench
 from tests.support.hardware import PYNQ
+from tests.support.layers import channelwise
 
 CASES = 30
 TYPES = ("BIPOLAR", "BINARY", "TERNARY", "UINT2", "INT3", "UINT4", "INT8", "UINT8", "INT12")
-
-
-def channelwise(op, shape, pe, datatype, constants, **attributes):
-    model = one_layer(
-        op,
-        [(datatype, shape), ("INT32", constants)],
-        lhs_dtype=datatype,
-        rhs_dtype="INT32",
-        out_dtype="INT32",
-        lhs_shape=shape,
-        rhs_shape=constants.shape,
-        out_shape=shape,
-        rhs_style="const",
-        PE=pe,
-        **attributes,
-    )
-    layer = getCustomOp(model.graph.node[0])
-    layer.minimize_weight_bit_width(model)
-    layer.minimize_accumulator_width(model)
-    return model
 
 
 def at_random(op, random, **attributes):

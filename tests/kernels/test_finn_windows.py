@@ -7,22 +7,10 @@ import numpy as np
 import pytest
 
 from hwflow.costs import divisors
-from tests.kernels.bench import Bench
-from tests.support.hardware_graphs import HardwareGraph
+from tests.support.bench import Bench
+from tests.support.layers import padding, windows
 
 CASES = 40
-
-
-def padding(image, channels, pads, simd, datatype="UINT4"):
-    graph = HardwareGraph()
-    graph.pad(graph.input((*image, channels), datatype), pads, simd)
-    return graph.model()
-
-
-def windows(image, channels, kernel, simd=1, datatype="INT4", **options):
-    graph = HardwareGraph()
-    graph.windows(graph.input((*image, channels), datatype), kernel, simd=simd, **options)
-    return graph.model()
 
 
 def test_padding_adds_zeros_on_each_side(finn, models, tmp_path):

@@ -13,13 +13,17 @@ from qonnx.custom_op.registry import getCustomOp
 
 import hwflow.kernels
 from hwflow.kernels import cells, stream_rule
-from tests.kernels import test_products as products
-from tests.kernels import test_streams as streams
-from tests.kernels.bench import describe, generate_layer
-from tests.kernels.formal import prove
-from tests.kernels.test_channelwise import channelwise
-from tests.kernels.test_kernels import label_select, xnor_mvau
-from tests.kernels.test_windows import global_acc_pool, pool, upsample
+from tests.support import layers
+from tests.support.bench import describe, generate_layer
+from tests.support.formal import prove
+from tests.support.layers import (
+    channelwise,
+    global_acc_pool,
+    label_select,
+    pool,
+    upsample,
+    xnor_mvau,
+)
 
 pytestmark = pytest.mark.rtl
 
@@ -31,12 +35,12 @@ def of_constants(op, channels, pe, datatype, **attributes):
 
 
 def lut_mvau(mw, mh, pe, simd, *types):
-    return products.lut_mvau(mw, mh, pe, simd, types, [1], np.random.default_rng(0))
+    return layers.lut_mvau(mw, mh, pe, simd, types, [1], np.random.default_rng(0))
 
 
 def vvau(channels, kernel, pe, simd, resource, *types):
     random = np.random.default_rng(0)
-    return products.vvau(channels, kernel, pe, simd, types, (2, 2), resource, random)
+    return layers.vvau(channels, kernel, pe, simd, types, (2, 2), resource, random)
 
 
 def labels(number, pe, datatype, bias, k=1):
@@ -62,14 +66,14 @@ LAYERS = {
         of_constants("ChannelwiseMul_rtl", 2, 1, "BIPOLAR", resType="dsp"),
     ],
     "duplicate_streams": lambda: [
-        streams.duplicate_streams("INT3", [1], 2, 1, 1),
-        streams.duplicate_streams("INT3", [1], 2, 2, 2),
-        streams.duplicate_streams("UINT2", [1], 4, 1, 4),
+        layers.duplicate_streams("INT3", [1], 2, 1, 1),
+        layers.duplicate_streams("INT3", [1], 2, 2, 2),
+        layers.duplicate_streams("UINT2", [1], 4, 1, 4),
     ],
     "elementwise_add": lambda: [
-        streams.elementwise_add("INT3", "UINT2", [1, 4], 1),
-        streams.elementwise_add("INT3", "UINT2", [1, 4], 4),
-        streams.elementwise_add("BIPOLAR", "BIPOLAR", [1, 2], 2),
+        layers.elementwise_add("INT3", "UINT2", [1, 4], 1),
+        layers.elementwise_add("INT3", "UINT2", [1, 4], 4),
+        layers.elementwise_add("BIPOLAR", "BIPOLAR", [1, 2], 2),
     ],
     "global_acc_pool": lambda: [
         global_acc_pool(1, 1, [1, 1], "UINT2"),
@@ -96,9 +100,9 @@ LAYERS = {
         pool("QuantAvgPool", 2, 1, [2, 2], [2, 2], "UINT2"),
     ],
     "streaming_concat": lambda: [
-        streams.streaming_concat(["INT2", "INT2"], [1], [2, 2], 2),
-        streams.streaming_concat(["INT2", "BIPOLAR", "UINT3"], [1], [2, 1, 3], 1),
-        streams.streaming_concat(["BIPOLAR"] * 4, [1], [4, 2, 2, 6], 2),
+        layers.streaming_concat(["INT2", "INT2"], [1], [2, 2], 2),
+        layers.streaming_concat(["INT2", "BIPOLAR", "UINT3"], [1], [2, 1, 3], 1),
+        layers.streaming_concat(["BIPOLAR"] * 4, [1], [4, 2, 2, 6], 2),
     ],
     "top_labels": lambda: [
         labels(2, 1, "INT2", False, 2),
@@ -118,12 +122,12 @@ LAYERS = {
         vvau(2, (2, 2), 1, 2, "dsp", "INT2", "UINT2"),
     ],
     "width_converter": lambda: [
-        streams.width_converter("INT2", [1, 2], 2, 2),
-        streams.width_converter("INT2", [1, 6], 1, 6),
-        streams.width_converter("INT2", [1, 6], 6, 1),
-        streams.width_converter("INT2", [1, 6], 3, 2),
-        streams.width_converter("INT2", [1, 12], 3, 4),
-        streams.width_converter("UINT1", [1, 35], 7, 5),
+        layers.width_converter("INT2", [1, 2], 2, 2),
+        layers.width_converter("INT2", [1, 6], 1, 6),
+        layers.width_converter("INT2", [1, 6], 6, 1),
+        layers.width_converter("INT2", [1, 6], 3, 2),
+        layers.width_converter("INT2", [1, 12], 3, 4),
+        layers.width_converter("UINT1", [1, 35], 7, 5),
     ],
     "xnor_mvau": lambda: [
         xnor(1, 1, 1, 1),

@@ -3,47 +3,15 @@
 import numpy as np
 import pytest
 from finn.custom_op.fpgadataflow.labelselect import LabelSelect
-from qonnx.core.datatype import DataType
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.costs import divisors
 from hwflow.errors import HwflowError
-from tests.kernels.bench import Bench, one_layer
+from tests.support.bench import Bench
+from tests.support.layers import label_select, xnor_mvau
 
 CASES = 30
-
-
-def xnor_mvau(mw, mh, pe, simd, vectors, random):
-    weights = random.choice([-1, 1], (mw, mh))
-    return one_layer(
-        "XnorMVAU_rtl",
-        [("BIPOLAR", [1, vectors, mw]), ("BIPOLAR", weights)],
-        MW=mw,
-        MH=mh,
-        PE=pe,
-        SIMD=simd,
-        inputDataType="BIPOLAR",
-        weightDataType="BIPOLAR",
-        outputDataType=f"INT{int(mw).bit_length() + 1}",
-        numInputVectors=[1, vectors],
-        noActivation=1,
-    )
-
-
-def label_select(labels, pe, datatype, bias, random, k=1):
-    inputs = [(datatype, [1, labels])]
-    if bias:
-        inputs.append(("INT8", random.integers(-20, 20, (1, labels))))
-    return one_layer(
-        "LabelSelect_rtl",
-        inputs,
-        Labels=labels,
-        PE=pe,
-        K=k,
-        inputDataType=datatype,
-        outputDataType=DataType.get_smallest_possible(labels - 1).name,
-    )
 
 
 def test_xnor_popcount_equals_the_product(finn, models, tmp_path):

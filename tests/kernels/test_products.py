@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from qonnx.core.datatype import DataType
 from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.costs import divisors
 from hwflow.kernels.lut_mvau.op import LutMVAU_rtl
 from hwflow.kernels.vvau.op import VVAU_rtl
-from tests.kernels.bench import Bench, one_layer
-from tests.kernels.test_kernels import xnor_mvau
+from tests.support.bench import Bench
+from tests.support.layers import lut_mvau, vvau, xnor_mvau
 
 CASES = 36
 # Every kind of number meets every other.
@@ -18,62 +17,6 @@ KINDS = ("INT", "UINT", "BIPOLAR", "TERNARY")
 
 def number_type(kind, random):
     return f"{kind}{random.integers(2 if kind == 'INT' else 1, 9)}" if kind[-1] == "T" else kind
-
-
-def random_numbers(datatype, shape, random):
-    if datatype == "BIPOLAR":
-        return random.choice([-1, 1], shape)
-    numbers = DataType[datatype]
-    return random.integers(int(numbers.min()), int(numbers.max()) + 1, shape)
-
-
-def sum_type(weights, datatype):
-    """The narrowest type of sums of inputs by weights (terms, sums)."""
-    low, high = int(DataType[datatype].min()), int(DataType[datatype].max())
-    least = np.minimum(weights * low, weights * high).sum(axis=0).min()
-    most = np.maximum(weights * low, weights * high).sum(axis=0).max()
-    if least >= 0:
-        return f"UINT{max(int(most).bit_length(), 1)}"
-    return f"INT{max(int(-least - 1).bit_length(), int(most).bit_length()) + 1}"
-
-
-def lut_mvau(mw, mh, pe, simd, types, vectors, random):
-    weights = random_numbers(types[0], (mw, mh), random)
-    sums = sum_type(weights, types[1])
-    return one_layer(
-        "LutMVAU_rtl",
-        [(types[1], [*vectors, mw]), (types[0], weights)],
-        MW=mw,
-        MH=mh,
-        PE=pe,
-        SIMD=simd,
-        inputDataType=types[1],
-        weightDataType=types[0],
-        outputDataType=sums,
-        accDataType=sums,
-        numInputVectors=vectors,
-        noActivation=1,
-    )
-
-
-def vvau(channels, kernel, pe, simd, types, size, resource, random):
-    weights = random_numbers(types[0], (channels, 1, *kernel), random)
-    sums = sum_type(weights.reshape(channels, -1).T, types[1])
-    return one_layer(
-        "VVAU_rtl",
-        [(types[1], [1, *size, channels * kernel[0] * kernel[1]]), (types[0], weights)],
-        Channels=channels,
-        Kernel=kernel,
-        Dim=size,
-        PE=pe,
-        SIMD=simd,
-        resType=resource,
-        inputDataType=types[1],
-        weightDataType=types[0],
-        outputDataType=sums,
-        accDataType=sums,
-        noActivation=1,
-    )
 
 
 def types_of(case, random):

@@ -3,21 +3,26 @@
 import numpy as np
 import pytest
 
-from tests.kernels import test_streams as streams
-from tests.kernels.bench import describe
-from tests.kernels.resources import estimated, synthesised
-from tests.kernels.test_kernels import label_select
+from tests.support.bench import describe
+from tests.support.layers import (
+    duplicate_streams,
+    elementwise_add,
+    label_select,
+    streaming_concat,
+    width_converter,
+)
+from tests.support.resources import estimated, synthesised
 
 pytestmark = pytest.mark.rtl
 
 
 def test_estimates_of_the_stream_kernels_are_near_the_netlists(finn, tmp_path):
     layers = [
-        streams.duplicate_streams("INT8", [1, 4], 8, 8, 3),
-        streams.elementwise_add("INT8", "INT8", [1, 16], 4),
-        streams.streaming_concat(["INT4"] * 3, [1, 2, 2], [16, 16, 16], 4),
-        streams.width_converter("INT4", [1, 144], 16, 9),
-        streams.width_converter("INT4", [1, 144], 9, 16),
+        duplicate_streams("INT8", [1, 4], 8, 8, 3),
+        elementwise_add("INT8", "INT8", [1, 16], 4),
+        streaming_concat(["INT4"] * 3, [1, 2, 2], [16, 16, 16], 4),
+        width_converter("INT4", [1, 144], 16, 9),
+        width_converter("INT4", [1, 144], 9, 16),
     ]
     for model, found in zip(layers, synthesised(layers, tmp_path), strict=True):
         estimate = estimated(model)

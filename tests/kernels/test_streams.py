@@ -2,13 +2,18 @@
 
 import numpy as np
 import pytest
-from qonnx.core.datatype import DataType
 from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.costs import divisors
 from hwflow.errors import HwflowError
 from hwflow.recipe import Stall
-from tests.kernels.bench import STALLS, Bench, one_layer
+from tests.support.bench import STALLS, Bench
+from tests.support.layers import (
+    duplicate_streams,
+    elementwise_add,
+    streaming_concat,
+    width_converter,
+)
 
 CASES = 30
 # Sources that stall while sinks don't: buffers run empty in place of full.
@@ -22,60 +27,6 @@ def random_type(random):
 
 def random_vectors(random):
     return [1, *random.integers(1, 5, 2)] if random.integers(2) else [1]
-
-
-def duplicate_streams(datatype, vectors, channels, pe, copies):
-    return one_layer(
-        "DuplicateStreams_rtl",
-        [(datatype, [*vectors, channels])],
-        outputs=copies,
-        NumChannels=channels,
-        PE=pe,
-        NumOutputStreams=copies,
-        inputDataType=datatype,
-        numInputVectors=vectors,
-    )
-
-
-def elementwise_add(lhs, rhs, shape, pe, output=None):
-    model = one_layer(
-        "ElementwiseAdd_rtl",
-        [(lhs, shape), (rhs, shape)],
-        lhs_dtype=lhs,
-        rhs_dtype=rhs,
-        out_dtype=output or "INT32",
-        lhs_shape=shape,
-        rhs_shape=shape,
-        out_shape=shape,
-        PE=pe,
-    )
-    if output is None:
-        getCustomOp(model.graph.node[0]).minimize_accumulator_width(model)
-    return model
-
-
-def streaming_concat(types, vectors, channels, simd):
-    return one_layer(
-        "StreamingConcat_rtl",
-        [(t, [*vectors, c]) for t, c in zip(types, channels, strict=True)],
-        SIMD=simd,
-        ChannelsPerStream=channels,
-        inputDataTypes=types,
-        numInputVectors=vectors,
-    )
-
-
-def width_converter(datatype, shape, before, after):
-    bits = DataType[datatype].bitwidth()
-    return one_layer(
-        "WidthConverter_rtl",
-        [(datatype, shape)],
-        inShape=shape,
-        outShape=shape,
-        inWidth=bits * before,
-        outWidth=bits * after,
-        dataType=datatype,
-    )
 
 
 def test_duplicate_streams(finn, models, tmp_path):

@@ -10,8 +10,8 @@ from finn.custom_op.fpgadataflow.rtl.convolutioninputgenerator_rtl import (
 from qonnx.custom_op.registry import getCustomOp
 
 from hwflow.costs import divisors
-from tests.kernels.bench import Bench
-from tests.kernels.test_finn_windows import windows
+from tests.support.bench import Bench
+from tests.support.layers import windows
 
 CASES = 300
 

@@ -9,9 +9,8 @@ from qonnx.custom_op.registry import getCustomOp
 from hwflow.processes import in_parallel
 from hwflow.rtl.generate import generate
 from hwflow.synth import synthesize
-from tests.kernels.test_channelwise import channelwise
-from tests.kernels.test_windows import global_acc_pool, pool, upsample
 from tests.support.hardware import PYNQ
+from tests.support.layers import channelwise, global_acc_pool, pool, upsample
 
 pytestmark = pytest.mark.rtl
 

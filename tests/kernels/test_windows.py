@@ -16,67 +16,16 @@ from hwflow.kernels.pool.op import Pool_rtl
 from hwflow.rtl.generate import generate
 from hwflow.rtl.nodes import generate_node
 from hwflow.simulate import Simulator
-from tests.kernels.bench import STALLS, Bench, one_layer
+from tests.support.bench import STALLS, Bench
 from tests.support.hardware import PYNQ
 from tests.support.hardware_graphs import HardwareGraph
+from tests.support.layers import global_acc_pool, pool, quantized_average, upsample
 
 CASES = 30
 TYPES = ("BIPOLAR", "BINARY", "TERNARY", "UINT2", "INT2", "UINT4", "INT4", "INT5", "UINT8", "INT8")
 
 # Types of an average, and bits cut off, other than FINN's.
 OTHER_SIZES = (("INT4", "INT6", 0), ("INT4", "INT5", 1), ("INT4", "INT2", 9))
-
-
-def quantized_average(positions, datatype):
-    """Output type and bits cut off, as QONNX's QuantAvgPool2d and FINN's Pool have them."""
-    bits = datatype.bitwidth()
-    sums = ((2**bits - 1) * positions).bit_length()
-    return f"{'INT' if datatype.signed() else 'UINT'}{bits}", max(sums - bits, 0)
-
-
-def pool(function, channels, pe, kernel, pixels, datatype, output=None, size=0):
-    given = DataType[datatype]
-    if function == "QuantAvgPool" and output is None:
-        output, size = quantized_average(math.prod(kernel), given)
-    model = one_layer(
-        "Pool_rtl",
-        [(datatype, [1, *pixels, math.prod(kernel) * channels])],
-        Function=function,
-        Channels=channels,
-        PE=pe,
-        KernelSize=kernel,
-        OutImgDims=pixels,
-        InputDataType=datatype,
-        OutputDataType=output or datatype,
-        Size=size,
-    )
-    getCustomOp(model.graph.node[0]).minimize_accumulator_width(model)
-    return model
-
-
-def global_acc_pool(channels, pe, pixels, datatype):
-    return one_layer(
-        "GlobalAccPool_rtl",
-        [(datatype, [1, *pixels, channels])],
-        NumChannels=channels,
-        PE=pe,
-        inputDataType=datatype,
-        numInputVectors=[1, *pixels],
-    )
-
-
-def upsample(channels, simd, pixels, scales, datatype):
-    return one_layer(
-        "UpsampleNearestNeighbour_rtl",
-        [(datatype, [1, *pixels, channels])],
-        NumChannels=channels,
-        SIMD=simd,
-        HI=pixels[0],
-        WI=pixels[1],
-        HO=pixels[0] * scales[0],
-        WO=pixels[1] * scales[1],
-        inputDataType=datatype,
-    )
 
 
 def small_shape(random):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from hwflow.exchange.importing.execution import compare
@@ -316,3 +317,15 @@ WAYS: tuple[Callable[[onnx.ModelProto, np.random.Generator], None], ...] = (
     initializers_as_inputs,
     dynamic_batch,
 )
+
+
+def dequantized(file: File, values: NDArray[Any], scale: float) -> str:
+    """Weights of INT8 in QCDQ; returns the name of their tensor."""
+    codes = np.clip(np.rint(values / scale), -128, 127).astype(np.int8)
+    return file.add("DequantizeLinear", codes, np.float32(scale), np.int8(0))
+
+
+def quantized(file: File, x: str, scale: float) -> str:
+    """An activation quantized to INT8 in QCDQ; returns its name."""
+    x = file.add("QuantizeLinear", x, np.float32(scale), np.int8(0))
+    return file.add("DequantizeLinear", x, np.float32(scale), np.int8(0))

@@ -8,15 +8,25 @@ from hwflow.board import load_board
 from hwflow.families import FAMILIES
 from hwflow.kernels.fifo.op import StreamingFIFO_rtl
 from hwflow.kernels.kernel_op import KernelOp
-from tests.kernels import test_products as products
-from tests.kernels import test_streams as streams
-from tests.kernels.bench import Bench, describe, one_layer
-from tests.kernels.resources import estimated, synthesised
-from tests.kernels.test_channelwise import channelwise
-from tests.kernels.test_finn_windows import padding, windows
-from tests.kernels.test_kernels import label_select, xnor_mvau
-from tests.kernels.test_windows import global_acc_pool, pool, upsample
+from tests.support.bench import Bench, describe, one_layer
 from tests.support.hardware_graphs import HardwareGraph
+from tests.support.layers import (
+    channelwise,
+    duplicate_streams,
+    elementwise_add,
+    global_acc_pool,
+    label_select,
+    lut_mvau,
+    padding,
+    pool,
+    streaming_concat,
+    upsample,
+    vvau,
+    width_converter,
+    windows,
+    xnor_mvau,
+)
+from tests.support.resources import estimated, synthesised
 
 pytestmark = pytest.mark.rtl
 
@@ -60,7 +70,7 @@ def in_lutram():
         # Weights: more than 256 words, and few bits.
         xnor_mvau(392, 2, 1, 1, 1, random),
         xnor_mvau(300, 2, 2, 2, 1, random),
-        products.lut_mvau(300, 1, 1, 1, ("INT2", "UINT2"), [1, 2], random),
+        lut_mvau(300, 1, 1, 1, ("INT2", "UINT2"), [1, 2], random),
         # A line of an image.
         upsample(2, 1, [2, 20], [2, 2], "UINT4"),
         upsample(1, 1, [2, 300], [2, 1], "UINT2"),
@@ -77,19 +87,19 @@ def others():
     """One or several of all other kernels, and of FINN's cores."""
     random = np.random.default_rng(2)
     return [
-        streams.duplicate_streams("INT8", [1, 4], 8, 8, 3),
-        streams.elementwise_add("INT8", "INT4", [1, 16], 4),
-        streams.streaming_concat(["INT4"] * 3, [1, 2, 2], [16, 16, 16], 4),
-        streams.width_converter("INT4", [1, 144], 16, 9),
+        duplicate_streams("INT8", [1, 4], 8, 8, 3),
+        elementwise_add("INT8", "INT4", [1, 16], 4),
+        streaming_concat(["INT4"] * 3, [1, 2, 2], [16, 16, 16], 4),
+        width_converter("INT4", [1, 144], 16, 9),
         label_select(10, 1, "INT9", True, random),
         label_select(12, 2, "INT9", False, random, 3),
-        products.vvau(16, (3, 3), 4, 3, ("INT4", "UINT4"), (2, 2), "lut", random),
-        products.vvau(128, (3, 3), 1, 1, ("INT8", "UINT8"), (2, 2), "dsp", random),
+        vvau(16, (3, 3), 4, 3, ("INT4", "UINT4"), (2, 2), "lut", random),
+        vvau(128, (3, 3), 1, 1, ("INT8", "UINT8"), (2, 2), "dsp", random),
         pool("MaxPool", 16, 4, [2, 2], [4, 4], "UINT4"),
         pool("QuantAvgPool", 16, 4, [2, 2], [4, 4], "UINT4"),
         # Block RAM.
         xnor_mvau(512, 64, 1, 8, 1, random),
-        products.lut_mvau(512, 64, 2, 4, ("INT2", "UINT2"), [1], random),
+        lut_mvau(512, 64, 2, 4, ("INT2", "UINT2"), [1], random),
         global_acc_pool(2048, 2, [2, 2], "INT8"),
         upsample(64, 4, [2, 64], [2, 2], "UINT8"),
         channelwise("ChannelwiseMul_rtl", [1, 48], 2, "INT6", constants(7, 48), resType="lut"),

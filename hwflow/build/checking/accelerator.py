@@ -89,7 +89,7 @@ def _layers(model: ModelWrapper, part: str) -> list[CheckedLayer]:
             CheckedLayer(
                 name=user_name(node),
                 rtl=node.name,
-                kernel=node.op_type,
+                kernel=layer.KERNEL,
                 folding={key: int(layer.get_nodeattr(_attribute(key))) for key in choices},
                 choices=choices,
                 cycles=cycles[node.name],

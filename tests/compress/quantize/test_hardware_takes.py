@@ -26,8 +26,8 @@ from hwflow.exchange.export import export
 from hwflow.exchange.importing.importer import normalised
 from hwflow.recipe import Digits, Hardware, Quantize, Recipe
 from tests.compress.quantize.networks import SHAPE, TAKEN, Block, head, unit
-from tests.fuzz.brevitas_network import ENCODING, Exported
-from tests.fuzz.check import compare_emulator
+from tests.support.fuzzing.brevitas_network import ENCODING, Exported
+from tests.support.fuzzing.check import compare_emulator
 from tests.support.hardware import PYNQ
 
 pytestmark = pytest.mark.slow

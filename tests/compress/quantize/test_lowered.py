@@ -14,9 +14,9 @@ from hwflow.exchange.agreement import check_agreement
 from hwflow.exchange.export import export
 from hwflow.recipe import Hardware
 from tests.compress.quantize.networks import SHAPE
-from tests.fuzz.brevitas_network import ENCODING, Exported
-from tests.fuzz.case import Case
-from tests.fuzz.check import compare_emulator, compare_rtl
+from tests.support.fuzzing.brevitas_network import ENCODING, Exported
+from tests.support.fuzzing.case import Case
+from tests.support.fuzzing.check import compare_emulator, compare_rtl
 from tests.support.hardware import PYNQ
 
 CODE = InputCode(ENCODING.scale, ENCODING.offset, ENCODING.minimum, ENCODING.maximum)

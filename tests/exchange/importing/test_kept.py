@@ -10,7 +10,7 @@ from hwflow.exchange.importing.importer import import_model
 from hwflow.exchange.importing.reading import newest_opset
 from hwflow.recipe import ImportedModel
 from hwflow.recipe.model import InputMeaning
-from tests.support.model_files import File, checked, kinds, saved
+from tests.support.model_files import File, checked, dequantized, kinds, quantized, saved
 
 PIXELS = InputMeaning(minimum=0, maximum=1, bits=8)
 random = np.random.default_rng(3)
@@ -40,16 +40,6 @@ def qonnx(opset=13):
     x = gelu(file, file.add("MatMul", x, file.weights(4, 6)), opset)
     x = file.add("Gemm", x, floats(5, 6), floats(5), transB=1)
     return file.model(file.add("Softmax", x, axis=1), 1, 5, opset=opset)
-
-
-def dequantized(file, values, scale):
-    codes = np.clip(np.rint(values / scale), -128, 127).astype(np.int8)
-    return file.add("DequantizeLinear", codes, np.float32(scale), np.int8(0))
-
-
-def quantized(file, x, scale):
-    x = file.add("QuantizeLinear", x, np.float32(scale), np.int8(0))
-    return file.add("DequantizeLinear", x, np.float32(scale), np.int8(0))
 
 
 def qcdq(opset):

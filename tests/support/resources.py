@@ -15,7 +15,7 @@ from hwflow.families import family
 from hwflow.processes import in_parallel
 from hwflow.synth.backend import Module
 from hwflow.synth.yosys import BACKEND
-from tests.kernels.bench import describe, generate_layer
+from tests.support.bench import describe, generate_layer
 from tests.support.hardware import PYNQ
 
 Figures = dict[str, int]
@@ -40,7 +40,7 @@ def synthesised(
         place = folder / f"layer{index}"
         place.mkdir(parents=True)
         node = generate_layer(models[index], place, board)
-        module, of = Module(node.module, node.op, place, node.files), family(board.family)
+        module, of = Module(node.module, place, node.files), family(board.family)
         try:
             cells = BACKEND.synthesise(module, of, place, place / "log")
         except ToolError as error:

@@ -31,7 +31,7 @@ from hwflow.simulate import Simulator
 from hwflow.simulate.sizing import size_fifos
 from hwflow.verify.comparison import Pair, first_difference
 from hwflow.verify.rtl import verify_rtl
-from tests.fuzz.case import Case, Network
+from tests.support.fuzzing.case import Case, Network
 from tests.support.hardware import PYNQ
 
 # What hwflow's documentation says that it does not take; anything else that fails is a defect.

@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from hwflow.dataflow.integers import InputCode
-from tests.fuzz.brevitas_network import BrevitasNetwork, random_brevitas
+from tests.support.fuzzing.brevitas_network import BrevitasNetwork, random_brevitas
 from tests.support.random_images import Description, build, random_description
 from tests.support.random_networks import LayerSpec, build_case
 

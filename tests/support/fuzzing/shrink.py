@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.fuzz.case import Case
+from tests.support.fuzzing.case import Case
 
 # What numbers are made smaller to; others than these, and than seeds, are 0.
 LEAST = {

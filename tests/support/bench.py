@@ -341,7 +341,7 @@ def _netlist(node: Node, folder: Path, board: Board) -> Node:
     """A node whose only source, but for models of cells, is its netlist."""
     of, place = family(board.family), folder / f"{node.name}_synthesis"
     place.mkdir()
-    BACKEND.synthesise(Module(node.module, node.op, folder, node.files), of, place, place / "log")
+    BACKEND.synthesise(Module(node.module, folder, node.files), of, place, place / "log")
     text = (place / NETLIST).read_text()
     assert not [cell for cell in of.fabric.opaque if re.search(rf"\b{cell}\b", text)]
     (folder / f"{node.name}_netlist.v").write_text(text)
