@@ -93,7 +93,7 @@ def squashed(shape, classes):
     ("function", "says"),
     [
         ("raises", "net.py:5: ValueError: no such width"),
-        ("squashed", "Quant behind Softmax is not supported"),
+        ("squashed", "2: Softmax is supported at the end of a network only"),
     ],
 )
 def test_a_users_network_that_raises_or_cannot_be_lowered_is_refused_before_training(

@@ -20,7 +20,7 @@ def probabilities(t: Translation, node: Node) -> Activation:
     logits = t.tensor(node)
     one = t.opset >= ONE_AXIS
     _check_axis(node, logits.file_shape, -1 if one else 1, one)
-    return Head(node.kind, logits)
+    return Head(node.kind, logits, name=node.name)
 
 
 def greatest(t: Translation, node: Node) -> Activation:
@@ -58,7 +58,7 @@ def _ranked(t: Translation, node: Node) -> Head:
     value = t.values.get(node.inputs[0])
     if isinstance(value, Head) and value.top_k is None:
         return value
-    return Head(None, t.tensor(node))
+    return Head(None, t.tensor(node), name=node.name)
 
 
 def _check_axis(node: Node, shape: tuple[int, ...], default: int, one: bool) -> int:

@@ -76,11 +76,13 @@ class Head:
         kind: Softmax or LogSoftmax; None: nothing that hardware leaves out.
         logits: what that is done with.
         top_k: classes that come out in order; None: numbers.
+        name: of the node that begins it, for messages.
     """
 
     kind: str | None
     logits: Tensor
     top_k: int | None = None
+    name: str = ""
 
     @property
     def words(self) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from hwflow.errors import RequestError
 from hwflow.exchange.domains import QONNX, STANDARD, opset
 from hwflow.exchange.translation.constants import Constants, narrowest
 from hwflow.exchange.translation.graph import Affine, Graph, InputGrid, Tensor, inverse
@@ -95,9 +96,10 @@ class Translation:
                 "put the layer behind DequantizeLinear",
             )
         if isinstance(value, Head):
-            raise node.refusal(
-                f"{node.kind} behind {value.words} is not supported",
-                f"end the network with {value.words}, or with its logits",
+            raise RequestError(
+                f"{value.name}: {value.words} is supported at the end of a network only, and"
+                f" {node.name} ({node.kind}) is behind it",
+                hint=f"end the network with {value.words}, or with its logits",
             )
         raise node.refusal(
             f"its operand {name} is a constant, and {node.kind} takes an activation there",

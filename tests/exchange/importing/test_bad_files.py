@@ -299,7 +299,10 @@ def training():
         (products, ["Mul1: Mul of two activations is not supported"]),
         (segmentation, ["the output tConv2 has the shape (1, 4, 4, 4)", "classifiers"]),
         (one_output, ["is a single number", "at least two"]),
-        (behind_softmax, ["Mul4: Mul behind Softmax is not supported"]),
+        (
+            behind_softmax,
+            ["Softmax3: Softmax is supported at the end of a network only, and Mul4 (Mul)"],
+        ),
         (unflattened, ["MatMul2: MatMul of an activation of the shape", "flatten"]),
         (odd_padding, ["zeros are put around its input, and a MaxPool", "convolution"]),
         (ceiling, ["AveragePool1: an average pool with ceil_mode", "ceil_mode=0"]),
