@@ -51,8 +51,8 @@ class Activations:
 
     def find(self, node: onnx.NodeProto) -> int | None:
         """The number of an operation; None where the output does not depend on it."""
-        found = (i for i, other in enumerate(self.nodes) if node.output[0] in other.output)
-        return next(found, None)
+        numbers = (i for i, other in enumerate(self.nodes) if node.output[0] in other.output)
+        return next(numbers, None)
 
     def is_product(self, node: onnx.NodeProto) -> bool:
         """Whether a node multiplies by quantized weights."""
@@ -63,12 +63,12 @@ class Activations:
     def constant_nodes(self, names: list[str]) -> list[onnx.NodeProto]:
         """The nodes that make constants, in order."""
         wanted = set(names)
-        found = []
+        nodes = []
         for node in reversed(self.model.graph.node):
             if wanted.intersection(node.output) and set(node.output) <= self.constants:
-                found.append(node)
+                nodes.append(node)
                 wanted.update(node.input)
-        return found[::-1]
+        return nodes[::-1]
 
     def _from_quantizer(self, name: str) -> bool:
         while name in self.makers:

@@ -73,18 +73,18 @@ def check_agreement(model: nn.Module, exported: Exported, inputs: NDArray[np.flo
         results["QONNX"] = _run(run_qonnx, exported.qonnx, inputs, batches)
     if exported.qcdq is not None:
         results["QCDQ"] = _run(run_qcdq, exported.qcdq, inputs, batches)
-    found = judged(
+    comparison = judged(
         {what: of_logits(wanted, got) for what, got in results.items()},
         "the trained network",
         margin < UNDECIDED,
         "this is a defect of the export; please report it with the recipe",
     )
     return Agreement(
-        samples=found.samples,
-        undecided=found.undecided,
-        qonnx_max_abs=found.max_abs.get("QONNX"),
-        qcdq_max_abs=found.max_abs.get("QCDQ"),
-        reference_max_abs=found.max_abs.get(REFERENCE),
+        samples=comparison.samples,
+        undecided=comparison.undecided,
+        qonnx_max_abs=comparison.max_abs.get("QONNX"),
+        qcdq_max_abs=comparison.max_abs.get("QCDQ"),
+        reference_max_abs=comparison.max_abs.get(REFERENCE),
     )
 
 

@@ -27,8 +27,8 @@ class _Frames:
 
     def initializer(self, name: str) -> NDArray[Any] | None:
         """The value of an initializer."""
-        found = self.values.get(name)
-        return None if found is None else np.asarray(numpy_helper.to_array(found))
+        tensor = self.values.get(name)
+        return None if tensor is None else np.asarray(numpy_helper.to_array(tensor))
 
 
 def fits_batches(model: onnx.ModelProto) -> bool:
@@ -74,11 +74,11 @@ def _reshaped(model: onnx.ModelProto, first: Callable[[int], int]) -> onnx.Model
         if all(name in frames.fixed for name in node.input if name):
             frames.fixed.update(node.output)
             continue
-        place = operation_of(node).batching.shape
-        if place is None:
+        index = operation_of(node).batching.shape
+        if index is None:
             continue
-        shape = numpy_helper.to_array(tensors[node.input[place]]).astype(np.int64)
+        shape = numpy_helper.to_array(tensors[node.input[index]]).astype(np.int64)
         shape[0] = first(int(shape[0]))
-        node.input[place] = f"{node.input[place]}_frames{number}"
-        model.graph.initializer.append(numpy_helper.from_array(shape, node.input[place]))
+        node.input[index] = f"{node.input[index]}_frames{number}"
+        model.graph.initializer.append(numpy_helper.from_array(shape, node.input[index]))
     return model

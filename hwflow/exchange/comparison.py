@@ -102,16 +102,17 @@ def judged(
     Raises:
         HwflowError: one differs; names the result and the first such sample.
     """
-    undecided = near & np.any([found.wrong for found in results.values()], axis=0)
-    for what, found in results.items():
-        wrong = np.flatnonzero(found.wrong & ~undecided)
+    undecided = near & np.any([difference.wrong for difference in results.values()], axis=0)
+    for what, difference in results.items():
+        wrong = np.flatnonzero(difference.wrong & ~undecided)
         if len(wrong):
             raise HwflowError(
                 f"{what} and {other} differ in {len(wrong)} of {len(near)} samples: in sample"
-                f" {wrong[0]}, {found.details(int(wrong[0]))}",
+                f" {wrong[0]}, {difference.details(int(wrong[0]))}",
                 hint=hint,
             )
     greatest = {
-        what: float(found.apart[~undecided].max(initial=0.0)) for what, found in results.items()
+        what: float(difference.apart[~undecided].max(initial=0.0))
+        for what, difference in results.items()
     }
     return Comparison(len(near), int(undecided.sum()), greatest)

@@ -48,9 +48,9 @@ def _hooked(model: nn.Module, hook: Callable[..., None]) -> list[Any]:
     ]
 
 
-def _margin(proxy: Any, given: Any, output: IntQuantTensor) -> NDArray[np.float64]:
+def _margin(proxy: Any, inputs: Any, output: IntQuantTensor) -> NDArray[np.float64]:
     """(N,) least distance of a quantizer's inputs from where its output changes."""
-    value = given.value if isinstance(given, QuantTensor) else given
+    value = inputs.value if isinstance(inputs, QuantTensor) else inputs
     value = proxy.fused_activation_quant_proxy.activation_impl(value)
     position = (value / output.scale).double().flatten(1)
     if float(output.bit_width) == 1:

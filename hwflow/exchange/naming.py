@@ -95,10 +95,10 @@ def call_name(node: fx.Node) -> str:
 def note_calls(model: onnx.ModelProto) -> None:
     """Let nodes remember which call they come from, whatever they are called afterwards."""
     for node in model.graph.node:
-        found = _SCOPE.match(node.name)
-        if found is not None:
+        scope = _SCOPE.match(node.name)
+        if scope is not None:
             entry = node.metadata_props.add()
-            entry.key, entry.value = _KEY, found[1]
+            entry.key, entry.value = _KEY, scope[1]
 
 
 def name_nodes(model: onnx.ModelProto, names: list[str]) -> None:
@@ -134,8 +134,8 @@ def name_nodes(model: onnx.ModelProto, names: list[str]) -> None:
 
 def _constants(model: onnx.ModelProto) -> set[str]:
     """Tensors that do not depend on the input."""
-    found = {"", *(tensor.name for tensor in model.graph.initializer)}
+    constants = {"", *(tensor.name for tensor in model.graph.initializer)}
     for node in model.graph.node:
-        if all(name in found for name in node.input):
-            found.update(node.output)
-    return found
+        if all(name in constants for name in node.input):
+            constants.update(node.output)
+    return constants

@@ -67,8 +67,8 @@ def run_qcdq(model: onnx.ModelProto, parts: list[NDArray[np.float32]]) -> NDArra
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    given = session.get_inputs()[0].name
-    return np.concatenate([session.run(None, {given: part})[0] for part in parts])
+    input_name = session.get_inputs()[0].name
+    return np.concatenate([session.run(None, {input_name: part})[0] for part in parts])
 
 
 def run_qonnx(model: onnx.ModelProto, parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -81,8 +81,10 @@ def run_qonnx(model: onnx.ModelProto, parts: list[NDArray[np.float32]]) -> NDArr
 
     wrapped = ModelWrapper(model).transform(InferShapes())
     graph = wrapped.graph
-    given, made = graph.input[0].name, graph.output[0].name
-    return np.concatenate([execute_onnx(wrapped, {given: part})[made] for part in parts])
+    input_name, output_name = graph.input[0].name, graph.output[0].name
+    return np.concatenate(
+        [execute_onnx(wrapped, {input_name: part})[output_name] for part in parts]
+    )
 
 
 def _is_long(model: onnx.ModelProto) -> bool:
@@ -102,16 +104,16 @@ def run_reference(model: onnx.ModelProto, parts: list[NDArray[np.float32]]) -> N
     from onnx.reference import ReferenceEvaluator
 
     evaluator = ReferenceEvaluator(model, new_ops=_new_operations(model))
-    given = model.graph.input[0].name
-    outputs: list[list[Any]] = [list(evaluator.run(None, {given: part})) for part in parts]
-    return np.concatenate([found[0] for found in outputs])
+    input_name = model.graph.input[0].name
+    outputs: list[list[Any]] = [list(evaluator.run(None, {input_name: part})) for part in parts]
+    return np.concatenate([result[0] for result in outputs])
 
 
 def _new_operations(model: onnx.ModelProto) -> list[type]:
     """What ONNX's reference does not know of a file's operations, as it takes it."""
     from onnx.reference.op_run import OpRun
 
-    def made(node: onnx.NodeProto) -> type:
+    def new_operation(node: onnx.NodeProto) -> type:
         operation = operation_of(node)
 
         class New(OpRun):
@@ -124,7 +126,7 @@ def _new_operations(model: onnx.ModelProto) -> list[type]:
         return New
 
     others = {(node.domain, node.op_type): node for node in model.graph.node if domain_of(node)}
-    return [made(node) for node in others.values()]
+    return [new_operation(node) for node in others.values()]
 
 
 def _executed(operation: Operation, operands: list[Any], node: Node) -> NDArray[Any]:
@@ -135,8 +137,8 @@ def _executed(operation: Operation, operands: list[Any], node: Node) -> NDArray[
             f"{node.name}: nothing is known of what {node.kind} computes",
             hint="give its record `evaluate` or `execute`",
         )
-    given = [x.astype(np.float64) for x in operands if x is not None]
-    return np.asarray(real(operation.evaluate(given, node)), np.float32)
+    reals = [x.astype(np.float64) for x in operands if x is not None]
+    return np.asarray(real(operation.evaluate(reals, node)), np.float32)
 
 
 def run_traced(
@@ -158,21 +160,21 @@ def run_traced(
     own = onnx.ModelProto()
     own.CopyFrom(model)
     wrapped = ModelWrapper(own if single else batched(own, size)).transform(InferShapes())
-    given, made = wrapped.graph.input[0].name, wrapped.graph.output[0].name
+    input_name, output_name = wrapped.graph.input[0].name, wrapped.graph.output[0].name
     quantizers = [n for n in Activations(wrapped.model).nodes if operation_of(n).rounds]
     outputs, margins = [], []
     for part in inputs[: affordable([model])] if single else [inputs]:
-        found = execute_onnx(wrapped, {given: part.reshape(size, *inputs.shape[1:])}, True)
-        outputs.append(found[made].reshape(size, -1))
+        tensors = execute_onnx(wrapped, {input_name: part.reshape(size, *inputs.shape[1:])}, True)
+        outputs.append(tensors[output_name].reshape(size, -1))
         margins.append(
-            np.min([np.full(size, np.inf), *(_step_margin(n, found) for n in quantizers)], axis=0)
+            np.min([np.full(size, np.inf), *(_step_margin(n, tensors) for n in quantizers)], axis=0)
         )
     return np.concatenate(outputs), np.concatenate(margins)
 
 
-def _step_margin(node: onnx.NodeProto, found: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
+def _step_margin(node: onnx.NodeProto, tensors: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
     """(N,) of one quantizer, from the values of all tensors."""
-    operands = [found[name].astype(np.float64) for name in node.input]
+    operands = [tensors[name].astype(np.float64) for name in node.input]
     if len(operands) > 2:  # A zero point moves the codes, not the steps between them.
         operands[2] = np.zeros_like(operands[2])
     evaluated = operation_of(node).evaluate

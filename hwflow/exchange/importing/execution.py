@@ -119,13 +119,13 @@ def compare(
         difference = of_classes(ranked, classes)
         near |= _indistinct(trace.logits, ranked, classes, normal.head)
     network, tool = f"{path}: the imported network", tool_of(model)
-    found = judged(
+    comparison = judged(
         {network: difference},
         f"the file's own execution ({tool})",
         near,
         "this is a defect of the import; please report it with the file",
     )
-    return Comparison(tool, count, found.undecided, found.max_abs[network])
+    return Comparison(tool, count, comparison.undecided, comparison.max_abs[network])
 
 
 def _indistinct(

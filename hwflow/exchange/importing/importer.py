@@ -141,16 +141,16 @@ def choose_samples(
     shape, classes, code = imported.shape, imported.classes, imported.code
     if settings.inputs is not None:
         path = base / Path(settings.inputs).expanduser()
-        found = samples.from_file(path, shape, imported.normal.axes, classes, code)
-        known = "with labels" if found.labelled else "no labels"
-        return found, f"{len(found.test)} inputs of {path.name}, {known}"
+        dataset = samples.from_file(path, shape, imported.normal.axes, classes, code)
+        known = "with labels" if dataset.labelled else "no labels"
+        return dataset, f"{len(dataset.test)} inputs of {path.name}, {known}"
     if data is not None:
         loaded = load(data, seed, base)
-        found = samples.from_data(loaded, shape, code, settings.input is not None)
-        return found, f"the test split of {loaded.name}, {len(found.test)} samples"
+        dataset = samples.from_data(loaded, shape, code, settings.input is not None)
+        return dataset, f"the test split of {loaded.name}, {len(dataset.test)} samples"
     count = settings.samples
-    found = samples.at_random(shape, classes, code, imported.normal.reach, count, seed)
-    return found, f"{count} random inputs ({imported.meaning}), seed {seed}, no labels"
+    dataset = samples.at_random(shape, classes, code, imported.normal.reach, count, seed)
+    return dataset, f"{count} random inputs ({imported.meaning}), seed {seed}, no labels"
 
 
 def import_into(
@@ -177,12 +177,12 @@ def import_into(
         HwflowError: the file or the samples can't be taken, or the two differ.
     """
     imported = import_model(path, settings)
-    found, verified_on = choose_samples(imported, settings, data, seed, base)
+    dataset, verified_on = choose_samples(imported, settings, data, seed, base)
     note(f"running {path.name} as it is")
-    inputs = found.floats(found.test)[:COMPARED]
+    inputs = dataset.floats(dataset.test)[:COMPARED]
     comparison: Comparison = compare(imported.file, path, imported.normal, inputs, settings.batch)
     onnx.save(imported.normal.model, str(folder / "model.qonnx.onnx"))
-    samples.save(found, folder)
+    samples.save(dataset, folder)
     return {
         "file": path.name,
         "format": imported.kind,

@@ -32,27 +32,27 @@ def may_be_kept(network: Activations, node: Node) -> bool:
     return number is not None and network.order.place(number) in (Place.BEFORE, Place.BEHIND)
 
 
-def check_kept(model: onnx.ModelProto, kept: Mapping[str, RequestError]) -> bool:
+def check_kept(model: onnx.ModelProto, reasons: Mapping[str, RequestError]) -> bool:
     """Refuse what is kept where the network can't be divided between it and the quantized layers.
     Tells whether anything is kept before them.
 
     Args:
         model: the normal form.
-        kept: outputs of what is kept, and why hardware does not take it.
+        reasons: why hardware does not take what is kept, by its outputs.
 
     Raises:
         RequestError: the reason of the first such operation.
     """
     network = Activations(model)
     order, nodes = network.order, network.nodes
-    numbers = [n for n, node in enumerate(nodes) if node.output[0] in kept]
+    numbers = [n for n, node in enumerate(nodes) if node.output[0] in reasons]
     quantizers = {n for n, node in enumerate(nodes) if operation_of(node).rounds} - set(numbers)
     before = {number for number in numbers if order.place(number) is Place.BEFORE}
     for number in numbers:
         begins = number in before
         border = order.begin(number, quantizers) if begins else order.end(number)
         if border is None:
-            raise kept[nodes[number].output[0]]
+            raise reasons[nodes[number].output[0]]
     return bool(before)
 
 
@@ -67,25 +67,25 @@ def keep(t: Translation, heads: Mapping[str, Node], node: Node, error: RequestEr
     """
     if any(a.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for a in node.proto.attribute):
         raise error
-    operands = [_operand(t, heads, node, place, error) for place in range(len(node.inputs))]
-    made = t.graph.free(node.proto.output[0])
+    operands = [_operand(t, heads, node, index, error) for index in range(len(node.inputs))]
+    output = t.graph.free(node.proto.output[0])
     if node.proto.domain not in STANDARD:
         if operation_of(node.proto).write is None:  # Nor does the host know it.
             raise error
-        proto = _renamed(node.proto, operands, made)
+        proto = _renamed(node.proto, operands, output)
         shape, element = t.graph.shapes[operands[0]], int(TensorProto.FLOAT)
-        t.graph.keep([proto], made, shape, element)
+        t.graph.keep([proto], output, shape, element)
     else:
-        _keep_standard(t, node, operands, made, error)
-    shape = t.graph.shapes[made]
-    return Tensor(made, shape, tuple(range(len(shape))))
+        _keep_standard(t, node, operands, output, error)
+    shape = t.graph.shapes[output]
+    return Tensor(output, shape, tuple(range(len(shape))))
 
 
 def _operand(
-    t: Translation, heads: Mapping[str, Node], node: Node, place: int, error: RequestError
+    t: Translation, heads: Mapping[str, Node], node: Node, index: int, error: RequestError
 ) -> str:
     """The new graph's tensor that holds an operand as the file has it."""
-    name = node.inputs[place]
+    name = node.inputs[index]
     if not name:
         return ""
     if name in t.constants:
@@ -93,42 +93,42 @@ def _operand(
         if isinstance(value, Quantized):
             value = np.asarray(value.value, np.float32)
         kind: Any = np.float32 if value.dtype == np.float64 else value.dtype
-        return t.graph.parameter(f"{node.name}_{place}", value, kind)
-    found = t.values[name]
-    if isinstance(found, Codes):
+        return t.graph.parameter(f"{node.name}_{index}", value, kind)
+    activation = t.values[name]
+    if isinstance(activation, Codes):
         raise error
-    if isinstance(found, Head) and found.top_k is not None:
+    if isinstance(activation, Head) and activation.top_k is not None:
         raise error
-    if isinstance(found, Head):  # It is no end: something follows.
-        found = t.values[name] = keep(t, heads, heads[name], error)
-    return t.graph.as_in_file(found, node.name).name
+    if isinstance(activation, Head):  # It is no end: something follows.
+        activation = t.values[name] = keep(t, heads, heads[name], error)
+    return t.graph.as_in_file(activation, node.name).name
 
 
-def _renamed(proto: onnx.NodeProto, operands: list[str], made: str) -> onnx.NodeProto:
+def _renamed(proto: onnx.NodeProto, operands: list[str], output: str) -> onnx.NodeProto:
     renamed = onnx.NodeProto()
     renamed.CopyFrom(proto)
-    renamed.name = proto.name or made
+    renamed.name = proto.name or output
     del renamed.input[:], renamed.output[:]
     renamed.input.extend(operands)
-    renamed.output.append(made)
+    renamed.output.append(output)
     return renamed
 
 
 def _keep_standard(
-    t: Translation, node: Node, operands: list[str], made: str, error: RequestError
+    t: Translation, node: Node, operands: list[str], output: str, error: RequestError
 ) -> None:
     """An operation of ONNX, in the version of the new graph, and the shape of what it makes."""
     graph = t.graph
     used = [name for name in dict.fromkeys(operands) if name]
     stored = [graph.parameters[name] for name in used if name in graph.parameters]
-    given = [name for name in used if name not in graph.parameters]
+    activations = [name for name in used if name not in graph.parameters]
     ends = [
         helper.make_tensor_value_info(name, graph.element(name), graph.shapes[name])
-        for name in given
+        for name in activations
     ]
-    output = helper.make_tensor_value_info(made, TensorProto.UNDEFINED, None)
+    output_info = helper.make_tensor_value_info(output, TensorProto.UNDEFINED, None)
     proto = helper.make_graph(
-        [_renamed(node.proto, operands, made)], "kept", ends, [output], initializer=stored
+        [_renamed(node.proto, operands, output)], "kept", ends, [output_info], initializer=stored
     )
     version = t.opset
     model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", version)])
@@ -136,7 +136,7 @@ def _keep_standard(
     try:
         if version < OPSET:
             model = _converted(model)
-        result = _run(model, {name: graph.zeros(name) for name in given})
+        result = _run(model, {name: graph.zeros(name) for name in activations})
     except Exception as reason:  # Whatever onnx and onnxruntime raise.
         text = " ".join(str(reason).split())[:200]
         raise RequestError(
@@ -147,7 +147,7 @@ def _keep_standard(
         graph.parameters.setdefault(tensor.name, tensor)
     element = helper.np_dtype_to_tensor_dtype(result.dtype)
     graph.opset = max(graph.opset, version)
-    graph.keep(list(model.graph.node), made, result.shape, element)
+    graph.keep(list(model.graph.node), output, result.shape, element)
 
 
 def _converted(model: onnx.ModelProto) -> onnx.ModelProto:

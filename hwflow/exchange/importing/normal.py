@@ -87,7 +87,7 @@ class _Walk:
         shape = (1, *(sample[axis - 1] for axis in inverse(self.axes)[1:]))
         self.state = Translation(model, shape, self.axes, grid)
         self.heads: dict[str, Node] = {}
-        self.kept: dict[str, RequestError] = {}  # what is kept, and why
+        self.reasons: dict[str, RequestError] = {}  # why outputs of the file are kept
         constants = self.state.constants.values
         quantized = [n for n, value in constants.items() if isinstance(value, Quantized)]
         self.activations = Activations(model, quantized)
@@ -118,8 +118,8 @@ class _Walk:
             operands = [constants.values[name] for name in node.inputs if name]
             constants.values[node.output] = operation.evaluate(operands, node)
         else:
-            made = zip(node.proto.output, constants.computed(node), strict=False)
-            constants.values.update(made)
+            results = zip(node.proto.output, constants.computed(node), strict=False)
+            constants.values.update(results)
 
     def _value(self, node: Node, result: str) -> Activation:
         """One operation, in normal form where that has it, else as the file has it.
@@ -130,18 +130,17 @@ class _Walk:
         graph = self.state.graph
         before = graph.state()
         try:
-            made = self._translated(node)
+            activation = self._translated(node)
         except RequestError as error:
             if operation_of(node.proto).chooses or not may_be_kept(self.activations, node):
                 raise
             graph.restore(before)
-            kept = keep(self.state, self.heads, node, error)
-            self.kept[kept.name] = error
-            made = kept
+            activation = keep(self.state, self.heads, node, error)
+            self.reasons[activation.name] = error
         graph.tag(before, node.proto)
-        if isinstance(made, Head):
+        if isinstance(activation, Head):
             self.heads[result] = node
-        return made
+        return activation
 
     def _translated(self, node: Node) -> Activation:
         operation = operation_of(node.proto)
@@ -190,8 +189,8 @@ class _Walk:
 
     def _finished(self) -> Normal:
         name = self.file.graph.output[0].name
-        found = self.state.values.get(name)
-        head = Head(None, found) if isinstance(found, Tensor) else found
+        activation = self.state.values.get(name)
+        head = Head(None, activation) if isinstance(activation, Tensor) else activation
         if not isinstance(head, Head) or any(head.logits.pads):
             raise RequestError(
                 f"the output {name} does not depend on the input, or is of integers",
@@ -209,13 +208,13 @@ class _Walk:
                 f"the output {name} is a single number",
                 hint="the accelerator's output is the class of the greatest logit, of at least two",
             )
-        graph, made = self.state.graph, logits.name
+        graph, output = self.state.graph, logits.name
         if len(logits.shape) > 2:
-            made = graph.add("Flatten", [made], (1, classes), name="logits", axis=1)
+            output = graph.add("Flatten", [output], (1, classes), name="logits", axis=1)
         if not graph.nodes:
             raise RequestError("the model holds no layers", hint="export a trained network")
-        model = graph.model(made)
-        before = check_kept(model, self.kept)
+        model = graph.model(output)
+        before = check_kept(model, self.reasons)
         return Normal(model, self.axes, head.kind, head.top_k, self.state.reach, before)
 
 

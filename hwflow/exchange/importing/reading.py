@@ -111,8 +111,8 @@ def external_files(path: Path) -> list[Path]:
         return []
     tensors = external_data_helper._get_all_tensors(model)
     used = [t for t in tensors if external_data_helper.uses_external_data(t)]
-    places = {external_data_helper.ExternalDataInfo(t).location for t in used}
-    return [path.parent / place for place in sorted(places)]
+    locations = {external_data_helper.ExternalDataInfo(t).location for t in used}
+    return [path.parent / location for location in sorted(locations)]
 
 
 def _check_opset(model: onnx.ModelProto, name: str) -> None:
@@ -152,9 +152,9 @@ def _set_domains(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         if (domain_of(node), node.op_type) not in known and (QONNX, node.op_type) in known:
             node.domain = QONNX
-    kept = {node.domain for node in model.graph.node if (domain_of(node), node.op_type) in known}
+    domains = {node.domain for node in model.graph.node if (domain_of(node), node.op_type) in known}
     for other in list(model.opset_import):
-        if other.domain not in STANDARD and (other.domain == QONNX or other.domain not in kept):
+        if other.domain not in STANDARD and (other.domain == QONNX or other.domain not in domains):
             model.opset_import.remove(other)
     truncs = [len(node.input) for node in model.graph.node if node.op_type == "Trunc"]
     model.opset_import.append(helper.make_opsetid(QONNX, 2 if 6 in truncs else 1))
@@ -163,11 +163,11 @@ def _set_domains(model: onnx.ModelProto) -> None:
 def _check_ends(model: onnx.ModelProto, name: str) -> None:
     values = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in values]
-    for what, found in (("inputs", inputs), ("outputs", list(model.graph.output))):
-        if len(found) != 1:
-            ends = ", ".join(value.name for value in found) or "none"
+    for what, ends in (("inputs", inputs), ("outputs", list(model.graph.output))):
+        if len(ends) != 1:
+            names = ", ".join(value.name for value in ends) or "none"
             raise RequestError(
-                f"{name}: has {len(found)} {what} ({ends}), but an accelerator has one",
+                f"{name}: has {len(ends)} {what} ({names}), but an accelerator has one",
                 hint=f"export a model with one of the {what}",
             )
     # Some exporters list the initializers among the inputs.
@@ -188,14 +188,14 @@ def element_type(model: onnx.ModelProto) -> str:
 
 
 def sample_shape(
-    model: onnx.ModelProto, name: str, given: tuple[int, ...] | None
+    model: onnx.ModelProto, name: str, shape: tuple[int, ...] | None
 ) -> tuple[int, ...]:
     """The shape of one sample, without the batch dimension, and that of the input is set to it.
 
     Args:
         model: of one input; the first dimension of its input becomes 1.
         name: of the file, for messages.
-        given: what the recipe says of it.
+        shape: what the recipe says of it.
 
     Raises:
         RequestError: the file does not say it, it is not what the recipe says, there is no batch
@@ -204,9 +204,9 @@ def sample_shape(
     value = model.graph.input[0]
     known = value.type.tensor_type.HasField("shape")
     sizes = [d.dim_value for d in value.type.tensor_type.shape.dim] if known else None
-    if sizes is None and given is None:
+    if sizes is None and shape is None:
         raise _no_shape(name, value.name, "has no shape")
-    sizes = sizes if sizes is not None else [1, *(given or ())]
+    sizes = sizes if sizes is not None else [1, *(shape or ())]
     if len(sizes) < 2:
         raise RequestError(
             f"{name}: the input {value.name} has the shape {_times(sizes)}, without a batch"
@@ -214,15 +214,15 @@ def sample_shape(
             hint="export with inputs of the shape (1, ...)",
         )
     sample = tuple(sizes[1:])
-    if given is not None:
-        fits = len(given) == len(sample)
-        fits = fits and all(a in (0, b) for a, b in zip(sample, given, strict=True))
+    if shape is not None:
+        fits = len(shape) == len(sample)
+        fits = fits and all(a in (0, b) for a, b in zip(sample, shape, strict=True))
         if not fits:
             raise RequestError(
-                f"{name}: model.shape is {_times(given)}, but the file says {_times(sample)}",
+                f"{name}: model.shape is {_times(shape)}, but the file says {_times(sample)}",
                 hint="leave model.shape out, or give a shape that fits",
             )
-        sample = tuple(given)
+        sample = tuple(shape)
     if any(size < 1 for size in sample):
         raise _no_shape(name, value.name, f"has the shape {_times(sizes)}")
     if len(sample) > 3:

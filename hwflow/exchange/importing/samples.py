@@ -61,20 +61,20 @@ def from_file(
         RequestError: no such file, no such array, a wrong shape, values out of range.
     """
     arrays = _arrays(path)
-    given = arrays["inputs"]
+    array = arrays["inputs"]
     wanted = tuple((1, *shape)[axis] for axis in axes)[1:]
-    if given.ndim < 2 or given.shape[1:] != wanted or not len(given):
+    if array.ndim < 2 or array.shape[1:] != wanted or not len(array):
         raise RequestError(
-            f"{path}: inputs has the shape {given.shape}, but the model takes (N,"
+            f"{path}: inputs has the shape {array.shape}, but the model takes (N,"
             f" {', '.join(map(str, wanted))})",
             hint="give one sample a row, in the shape that the model file has",
         )
-    integers = np.issubdtype(given.dtype, np.integer)
-    if not integers and not np.issubdtype(given.dtype, np.floating):
-        raise RequestError(f"{path}: inputs holds {given.dtype}", hint="give numbers")
-    if not np.all(np.isfinite(given)):
+    integers = np.issubdtype(array.dtype, np.integer)
+    if not integers and not np.issubdtype(array.dtype, np.floating):
+        raise RequestError(f"{path}: inputs holds {array.dtype}", hint="give numbers")
+    if not np.all(np.isfinite(array)):
         raise RequestError(f"{path}: inputs holds numbers that are not finite", hint="mend them")
-    inputs = np.transpose(given, inverse(axes))
+    inputs = np.transpose(array, inverse(axes))
     if code is not None:
         inputs = _codes(inputs, code, f"{path}: inputs", integers=integers)
     labels = None
@@ -168,16 +168,16 @@ def _dataset(
 
 def _shaped(inputs: NDArray[Any], shape: tuple[int, ...], what: str) -> NDArray[Any]:
     """Samples of a data set in the shape that the network takes: images may be flattened."""
-    given = inputs.shape[1:]
-    if given == shape:
+    sample = inputs.shape[1:]
+    if sample == shape:
         return inputs
-    features = int(np.prod(given))
+    features = int(np.prod(sample))
     if shape in ((features,), (1, features)):
         return inputs.reshape(len(inputs), *shape)
-    if given == (*shape[-1:], *shape[:-1]):  # The model takes channels last.
+    if sample == (*shape[-1:], *shape[:-1]):  # The model takes channels last.
         return np.moveaxis(inputs, 1, -1)
     raise RequestError(
-        f"{what} have the shape {given}, but the model takes {shape}",
+        f"{what} have the shape {sample}, but the model takes {shape}",
         hint="choose the data set that the model was trained on",
     )
 
@@ -192,13 +192,13 @@ def _codes(inputs: NDArray[Any], code: Encoding, what: str, *, integers: bool) -
     low, high = code.minimum - SLACK, code.maximum + SLACK
     outside = np.flatnonzero((codes < low) | (codes > high))
     if len(outside):
-        place = int(outside[0])
-        value = inputs.reshape(-1)[place]
+        position = int(outside[0])
+        value = inputs.reshape(-1)[position]
         ends: tuple[float, ...] = (code.minimum, code.maximum)
         if not integers:
             ends = tuple(code.scale * end + code.offset for end in ends)
         raise RequestError(
-            f"{what}: {value:g} in sample {place // max(1, inputs[0].size)} is out of the range"
+            f"{what}: {value:g} in sample {position // max(1, inputs[0].size)} is out of the range"
             f" {ends[0]:g} to {ends[1]:g} of the model's input, as are {len(outside) - 1} others",
             hint="scale the inputs as the model was trained, or set model.input",
         )

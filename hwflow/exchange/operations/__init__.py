@@ -37,16 +37,16 @@ def by_name() -> dict[tuple[str, str], Operation]:
     Raises:
         HwflowError: there are two of one name.
     """
-    found: dict[tuple[str, str], Operation] = {}
+    records: dict[tuple[str, str], Operation] = {}
     for operation in OPERATIONS:
         for name in operation.types:
-            if (operation.domain, name) in found:
+            if (operation.domain, name) in records:
                 raise HwflowError(
                     f"there are two operations {name} of the domain {operation.domain!r}",
                     hint="uninstall one of the packages that add them",
                 )
-            found[operation.domain, name] = operation
-    return found
+            records[operation.domain, name] = operation
+    return records
 
 
 def names(known: Callable[[Operation], object]) -> list[str]:

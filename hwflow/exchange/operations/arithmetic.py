@@ -20,15 +20,15 @@ def arithmetic(t: Translation, node: Node) -> Activation:
     constants = [name in t.constants for name in node.inputs]
     if not any(constants):
         return _sum(t, node)
-    place = constants.index(False)
-    tensor = t.plain(node, t.tensor(node, place))
-    value = t.constants.values[node.inputs[1 - place]]
-    given = value.value if isinstance(value, Quantized) else np.asarray(value)
-    if node.kind == "Div" and (place == 1 or np.any(given == 0)):
+    index = constants.index(False)
+    tensor = t.plain(node, t.tensor(node, index))
+    value = t.constants.values[node.inputs[1 - index]]
+    reals = value.value if isinstance(value, Quantized) else np.asarray(value)
+    if node.kind == "Div" and (index == 1 or np.any(reals == 0)):
         raise node.refusal(
             "division by an activation, or by 0, is not supported", "divide by constants"
         )
-    operand = t.aligned(node, given, tensor)
+    operand = t.aligned(node, reals, tensor)
     if isinstance(value, Quantized) and node.kind == "Add":
         # A bias whose integers are in steps of the accumulator keeps them.
         scale = t.aligned(node, np.broadcast_to(value.scale, value.codes.shape), tensor)
@@ -36,12 +36,14 @@ def arithmetic(t: Translation, node: Node) -> Activation:
         stored = t.parameter(node, "operand", Quantized(codes, scale, value.minimum, value.maximum))
     else:
         stored = t.graph.parameter(f"{node.name}_operand", operand)
-    operands = [tensor.name, stored] if place == 0 else [stored, tensor.name]
-    made = t.add(node, node.kind, operands, tensor.shape)
-    return replace(tensor, name=made, affine=_scaled(node, tensor, operand, place), quantized=False)
+    operands = [tensor.name, stored] if index == 0 else [stored, tensor.name]
+    output = t.add(node, node.kind, operands, tensor.shape)
+    return replace(
+        tensor, name=output, affine=_scaled(node, tensor, operand, index), quantized=False
+    )
 
 
-def _scaled(node: Node, tensor: Tensor, operand: np.ndarray, place: int) -> Affine | None:
+def _scaled(node: Node, tensor: Tensor, operand: np.ndarray, index: int) -> Affine | None:
     """How the result follows from the network's input."""
     if tensor.affine is None:
         return None
@@ -53,7 +55,7 @@ def _scaled(node: Node, tensor: Tensor, operand: np.ndarray, place: int) -> Affi
         return Affine(factor / operand, offset / operand)
     if node.kind == "Add":
         return Affine(factor, offset + operand)
-    return Affine(factor, offset - operand) if place == 0 else Affine(-factor, operand - offset)
+    return Affine(factor, offset - operand) if index == 0 else Affine(-factor, operand - offset)
 
 
 def _sum(t: Translation, node: Node) -> Activation:
@@ -62,7 +64,7 @@ def _sum(t: Translation, node: Node) -> Activation:
             f"{node.kind} of two activations is not supported",
             "only sums of two activations are hardware",
         )
-    a, b = (t.plain(node, t.tensor(node, place)) for place in (0, 1))
+    a, b = (t.plain(node, t.tensor(node, index)) for index in (0, 1))
     a, b = t.quantized_input(node, a), t.quantized_input(node, b)
     if a.file_shape != b.file_shape:
         raise node.refusal(
@@ -80,16 +82,16 @@ def _sum(t: Translation, node: Node) -> Activation:
         )
     if a.axes != b.axes:
         a, b = (t.graph.channels_first(x, node.name) for x in (a, b))
-    made = t.add(node, "Add", [a.name, b.name], a.shape)
-    return replace(a, name=made, quantized=a.quantized and b.quantized, affine=None)
+    output = t.add(node, "Add", [a.name, b.name], a.shape)
+    return replace(a, name=output, quantized=a.quantized and b.quantized, affine=None)
 
 
 def negative(t: Translation, node: Node) -> Activation:
     """Neg."""
     tensor = t.plain(node, t.tensor(node))
     affine = tensor.affine and Affine(-tensor.affine.factor, -tensor.affine.offset)
-    made = t.add(node, "Neg", [tensor.name], tensor.shape)
-    return replace(tensor, name=made, affine=affine, quantized=False)
+    output = t.add(node, "Neg", [tensor.name], tensor.shape)
+    return replace(tensor, name=output, affine=affine, quantized=False)
 
 
 # ------------------------------------------------------------------------------------ constants

@@ -39,9 +39,9 @@ def reduce_mean(t: Translation, node: Node) -> Activation:
             "take means over whole images, for each channel",
         )
     tensor = t.quantized_input(node, tensor)
-    kept = bool(node.attributes.get("keepdims", 1))
-    pooled = global_average(t, node, tensor, None if kept else f"{node.name}_pool")
-    if kept:
+    keeps_axes = bool(node.attributes.get("keepdims", 1))
+    pooled = global_average(t, node, tensor, None if keeps_axes else f"{node.name}_pool")
+    if keeps_axes:
         return pooled
     shape = tensor.shape[:2]
     return Tensor(t.add(node, "Flatten", [pooled.name], shape, axis=1), shape, (0, 1))
@@ -55,14 +55,14 @@ def global_average(t: Translation, node: Node, tensor: Tensor, name: str | None 
         name: of the new node and what it makes; None: those of the file's node.
     """
     shape = (*tensor.shape[:2], *[1] * (len(tensor.shape) - 2))
-    made = t.graph.add(
+    output = t.graph.add(
         "GlobalAveragePool",
         [tensor.name],
         shape,
         name=name or node.name,
         output=name or node.output,
     )
-    return replace(tensor, name=made, shape=shape, quantized=False)
+    return replace(tensor, name=output, shape=shape, quantized=False)
 
 
 # ------------------------------------------------------------------------------------ reference
@@ -91,11 +91,11 @@ def _reduced(operands: list[Value], node: Node) -> Value:
         HwflowError: the mean is over other axes.
     """
     images = real(operands[0]).ndim
-    given = real(operands[1]) if len(operands) > 1 else node.attributes.get("axes", range(images))
-    axes = sorted(int(axis) % images for axis in np.asarray(given).reshape(-1))
-    if axes != list(range(2, images)):
+    axes = real(operands[1]) if len(operands) > 1 else node.attributes.get("axes", range(images))
+    averaged = sorted(int(axis) % images for axis in np.asarray(axes).reshape(-1))
+    if averaged != list(range(2, images)):
         raise HwflowError(
-            f"a mean over the axes {axes} is not supported", hint="average over whole images"
+            f"a mean over the axes {averaged} is not supported", hint="average over whole images"
         )
     mean = real(whole_means(operands[:1]))
     return mean if node.attributes.get("keepdims", 1) else mean.reshape(mean.shape[:2])

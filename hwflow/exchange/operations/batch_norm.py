@@ -31,8 +31,8 @@ def translate(t: Translation, node: Node) -> Activation:
     ]
     epsilon = float(node.attributes.get("epsilon", 1e-5))
     inputs = [tensor.name, *operands]
-    made = t.add(node, "BatchNormalization", inputs, tensor.shape, epsilon=epsilon)
-    return replace(tensor, name=made, affine=None, quantized=False)
+    output = t.add(node, "BatchNormalization", inputs, tensor.shape, epsilon=epsilon)
+    return replace(tensor, name=output, affine=None, quantized=False)
 
 
 def normalised(operands: list[Value], node: Node) -> Value:
@@ -40,8 +40,8 @@ def normalised(operands: list[Value], node: Node) -> Value:
     x, gamma, beta, mean, variance = (real(v) for v in operands)
     shape = (1, -1) + (1,) * (x.ndim - 2)
     deviation = np.sqrt(variance + node.attributes.get("epsilon", 1e-5)).reshape(shape)
-    made = (x - mean.reshape(shape)) / deviation
-    scaled: Float = made * gamma.reshape(shape) + beta.reshape(shape)
+    standardised = (x - mean.reshape(shape)) / deviation
+    scaled: Float = standardised * gamma.reshape(shape) + beta.reshape(shape)
     return scaled
 
 

@@ -23,16 +23,16 @@ def translate(t: Translation, node: Node) -> Activation:
     tensor = t.plain(node, t.tensor(node))
     most = float(np.finfo(np.float32).max)
     ends = [t.graph.parameter(f"{node.name}_end", end) for end in ends_of(t, node, -most, most)]
-    made = t.add(node, "Clip", [tensor.name, *ends], tensor.shape)
-    return replace(tensor, name=made, affine=None, quantized=False)
+    output = t.add(node, "Clip", [tensor.name, *ends], tensor.shape)
+    return replace(tensor, name=output, affine=None, quantized=False)
 
 
 def ends_of(t: Translation, node: Node, low: float, high: float) -> tuple[float, float]:
     """The bounds, operands since opset 11, attributes before; the defaults else."""
     ends = [float(node.attributes.get("min", low)), float(node.attributes.get("max", high))]
-    for place in (1, 2):
-        if node.has(place):
-            ends[place - 1] = float(constant(t, node, place, "bound").item())
+    for index in (1, 2):
+        if node.has(index):
+            ends[index - 1] = float(constant(t, node, index, "bound").item())
     return ends[0], ends[1]
 
 

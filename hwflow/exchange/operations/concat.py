@@ -18,7 +18,7 @@ def translate(t: Translation, node: Node) -> Activation:
             "a constant and activations are concatenated, which is not supported",
             "concatenate activations only",
         )
-    tensors = [t.plain(node, t.tensor(node, place)) for place in range(len(node.inputs))]
+    tensors = [t.plain(node, t.tensor(node, index)) for index in range(len(node.inputs))]
     tensors = [t.quantized_input(node, tensor) for tensor in tensors]
     axes = tensors[0].axes
     if any(tensor.axes != axes or tensor.order is not None for tensor in tensors):
@@ -33,8 +33,8 @@ def translate(t: Translation, node: Node) -> Activation:
         raise node.refusal("only channels are concatenated", "concatenate along the channels")
     shape = list(tensors[0].shape)
     shape[1] = sum(tensor.shape[1] for tensor in tensors)
-    made = t.add(node, "Concat", [tensor.name for tensor in tensors], shape, axis=1)
-    return Tensor(made, tuple(shape), axes, quantized=all(x.quantized for x in tensors))
+    output = t.add(node, "Concat", [tensor.name for tensor in tensors], shape, axis=1)
+    return Tensor(output, tuple(shape), axes, quantized=all(x.quantized for x in tensors))
 
 
 def concatenated(operands: list[Value], node: Node) -> Value:

@@ -156,14 +156,14 @@ def _reals(x: Float, weight: Float, node: Node) -> Float:
     if convolve is None:
         raise HwflowError(f"convolutions of {images} axes are not supported")
     padded = pad_images(x, node, 0.0)
-    made = convolve(
+    output = convolve(
         torch.from_numpy(padded),
         torch.from_numpy(np.ascontiguousarray(weight)),
         stride=tuple(node.attributes.get("strides", (1,) * images)),
         dilation=tuple(node.attributes.get("dilations", (1,) * images)),
         groups=int(node.attributes.get("group", 1)),
     )
-    return made.numpy()
+    return output.numpy()
 
 
 OPERATIONS = (

@@ -25,14 +25,14 @@ def probabilities(t: Translation, node: Node) -> Activation:
 
 def greatest(t: Translation, node: Node) -> Activation:
     """ArgMax."""
-    found = _ranked(t, node)
-    _check_axis(node, found.logits.file_shape, 0, True)
-    return replace(found, top_k=1)
+    head = _ranked(t, node)
+    _check_axis(node, head.logits.file_shape, 0, True)
+    return replace(head, top_k=1)
 
 
 def top_k(t: Translation, node: Node) -> Activation:
     """TopK whose indices are the file's output."""
-    found = _ranked(t, node)
+    head = _ranked(t, node)
     if node.proto.output[-1] != t.output or len(node.proto.output) < 2:
         raise node.refusal(
             "the values of TopK are used, but hardware gives its indices only",
@@ -43,14 +43,14 @@ def top_k(t: Translation, node: Node) -> Activation:
             "TopK of the least numbers, or in no order, is not supported",
             "use largest=1 and sorted=1",
         )
-    labels = _check_axis(node, found.logits.file_shape, -1, True)
+    labels = _check_axis(node, head.logits.file_shape, -1, True)
     if len(node.inputs) > 1 and node.inputs[1] not in t.constants:
         raise node.refusal("the number of classes is computed", "use a constant k")
-    given = t.constants.integers(node.inputs[1]) if len(node.inputs) > 1 else ()
-    count = int(given[0] if given else node.attributes["k"])  # An attribute until opset 9.
+    operand = t.constants.integers(node.inputs[1]) if len(node.inputs) > 1 else ()
+    count = int(operand[0] if operand else node.attributes["k"])  # An attribute until opset 9.
     if not 1 <= count <= labels:
         raise node.refusal(f"TopK of {count} of {labels} classes", f"use a k of 1 to {labels}")
-    return replace(found, top_k=count)
+    return replace(head, top_k=count)
 
 
 def _ranked(t: Translation, node: Node) -> Head:

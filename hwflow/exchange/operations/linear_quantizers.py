@@ -69,15 +69,15 @@ def _given_integers(t: Translation, node: Node, tensor: Tensor) -> Activation:
     assert tensor.affine is not None
     scale = single(node, constant(t, node, 1, "scale"), "scales")
     zero = _zero_point(t, node)
-    made = tensor.name
+    name = tensor.name
     affine = tensor.affine
     if zero:
         operand = t.graph.parameter(f"{node.name}_zero_point", zero)
-        made = t.graph.add("Sub", [made, operand], tensor.shape, name=f"{node.name}_sub")
+        name = t.graph.add("Sub", [name, operand], tensor.shape, name=f"{node.name}_sub")
     operand = t.graph.parameter(f"{node.name}_scale", scale)
-    made = t.add(node, "Mul", [made, operand], tensor.shape)
+    name = t.add(node, "Mul", [name, operand], tensor.shape)
     scaled = replace(affine, factor=affine.factor * scale, offset=(affine.offset - zero) * scale)
-    return replace(tensor, name=made, affine=scaled)
+    return replace(tensor, name=name, affine=scaled)
 
 
 def dequantized(constants: Constants, node: Node) -> Constant:

@@ -18,9 +18,9 @@ SHAPING = ("alpha", "beta", "gamma")
 def translate(t: Translation, node: Node) -> Activation:
     """The same."""
     tensor = t.plain(node, t.tensor(node))
-    kept = {name: node.attributes[name] for name in SHAPING if name in node.attributes}
-    made = t.add(node, node.kind, [tensor.name], tensor.shape, **kept)
-    return replace(tensor, name=made, affine=None, quantized=False)
+    attributes = {name: node.attributes[name] for name in SHAPING if name in node.attributes}
+    output = t.add(node, node.kind, [tensor.name], tensor.shape, **attributes)
+    return replace(tensor, name=output, affine=None, quantized=False)
 
 
 def _rising(t: Translation, node: Node) -> Activation:
@@ -45,8 +45,8 @@ def _prelu(t: Translation, node: Node) -> Activation:
         )
     tensor = t.plain(node, t.tensor(node))
     stored = t.graph.parameter(f"{node.name}_slope", t.aligned(node, slope, tensor))
-    made = t.add(node, "PRelu", [tensor.name, stored], tensor.shape)
-    return replace(tensor, name=made, affine=None, quantized=False)
+    output = t.add(node, "PRelu", [tensor.name, stored], tensor.shape)
+    return replace(tensor, name=output, affine=None, quantized=False)
 
 
 def _relu(operands: list[Value], node: Node) -> Value:
@@ -71,14 +71,14 @@ def _elu(operands: list[Value], node: Node) -> Value:
 def _selu(operands: list[Value], node: Node) -> Value:
     x = real(operands[0])
     alpha, gamma = (node.attributes.get(name, SELU[name]) for name in ("alpha", "gamma"))
-    made: Float = gamma * np.where(x < 0, alpha * np.expm1(np.minimum(x, 0)), x)
-    return made
+    output: Float = gamma * np.where(x < 0, alpha * np.expm1(np.minimum(x, 0)), x)
+    return output
 
 
 def _hard_sigmoid(operands: list[Value], node: Node) -> Value:
     alpha, beta = node.attributes.get("alpha", 0.2), node.attributes.get("beta", 0.5)
-    made: Float = np.clip(alpha * real(operands[0]) + beta, 0, 1)
-    return made
+    output: Float = np.clip(alpha * real(operands[0]) + beta, 0, 1)
+    return output
 
 
 def _softplus(operands: list[Value], node: Node) -> Value:
@@ -87,8 +87,8 @@ def _softplus(operands: list[Value], node: Node) -> Value:
 
 def _softsign(operands: list[Value], node: Node) -> Value:
     x = real(operands[0])
-    made: Float = x / (1 + np.abs(x))
-    return made
+    output: Float = x / (1 + np.abs(x))
+    return output
 
 
 def _sigmoid(operands: list[Value], node: Node) -> Value:

@@ -79,7 +79,7 @@ class Plain(Protocol):
         """A tensor of the network in float64."""
         ...
 
-    def parameter(self, node: Node, place: int, what: str) -> NDArray[np.float64]:
+    def parameter(self, node: Node, index: int, what: str) -> NDArray[np.float64]:
         """An operand that decides how a node is written.
 
         Raises:

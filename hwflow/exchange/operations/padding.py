@@ -21,16 +21,16 @@ def translate(t: Translation, node: Node) -> Activation:
     if value:
         raise node.refusal(f"padding with {value:g} is not supported", "pad with zeros")
     if len(node.inputs) > 1:
-        given = t.constants.integers(node.inputs[1])
+        pads = t.constants.integers(node.inputs[1])
     else:
-        given = [int(n) for n in node.attributes.get("pads", node.attributes.get("paddings", ()))]
+        pads = [int(n) for n in node.attributes.get("pads", node.attributes.get("paddings", ()))]
     if node.has(3):
         raise node.refusal("Pad of named axes is not supported", "give the padding of all axes")
-    if any(n < 0 for n in given):
+    if any(n < 0 for n in pads):
         raise node.refusal("negative padding is not supported", "pad with zeros")
     added = [0] * 2 * rank
-    for place, axis in enumerate(tensor.axes):
-        added[axis], added[rank + axis] = given[place], given[rank + place]
+    for position, axis in enumerate(tensor.axes):
+        added[axis], added[rank + axis] = pads[position], pads[rank + position]
     before = tensor.pads or (0,) * 2 * rank
     total = tuple(a + b for a, b in zip(before, added, strict=True))
     return replace(tensor, pads=total) if any(total) else tensor

@@ -19,13 +19,13 @@ MODES = ("ROUND", "HALF_EVEN", "FLOOR", "CEIL")
 ROUNDINGS = {"ROUND": "Round", "HALF_EVEN": "Round", "FLOOR": "Floor", "CEIL": "Ceil"}
 
 
-def constant(t: Translation, node: Node, place: int, what: str) -> NDArray[Any]:
+def constant(t: Translation, node: Node, index: int, what: str) -> NDArray[Any]:
     """A quantizer's parameter.
 
     Raises:
         RequestError: it is computed from the input.
     """
-    name = node.inputs[place]
+    name = node.inputs[index]
     if name not in t.constants:
         raise node.refusal(
             f"the quantizer's {what} is computed from the input",
@@ -40,13 +40,13 @@ def single(node: Node, values: Any, what: str) -> float:
     Raises:
         RequestError: there are several.
     """
-    found = np.unique(np.asarray(values, np.float64))
-    if len(found) != 1:
+    distinct = np.unique(np.asarray(values, np.float64))
+    if len(distinct) != 1:
         raise node.refusal(
-            f"the quantizer has {len(found)} different {what}",
+            f"the quantizer has {len(distinct)} different {what}",
             f"quantize a tensor with one {what.rstrip('s')}",
         )
-    return float(found[0])
+    return float(distinct[0])
 
 
 def bit_width(node: Node, values: Any) -> int:
@@ -98,13 +98,13 @@ def float32(value: Constant) -> NDArray[np.float32]:
 # ---------------------------------------------------------------------------- as ONNX writes them
 
 
-def whole_bits(file: Plain, node: Node, place: int) -> int:
+def whole_bits(file: Plain, node: Node, index: int) -> int:
     """The bits of a quantizer that is written in ONNX's own operations.
 
     Raises:
         HwflowError: they differ, or are no whole number.
     """
-    bits = file.parameter(node, place, "bit width")
+    bits = file.parameter(node, index, "bit width")
     if bits.size != 1 or bits.item() != np.rint(bits.item()):
         raise HwflowError(
             f"{node.name}: the bit width of the quantizer is no whole number",

@@ -76,7 +76,7 @@ def average_pool(t: Translation, node: Node) -> Activation:
             " supported",
             "use ceil_mode=0, or images of a size that fits",
         )
-    made = made_sizes(node, sizes, kernel, strides, pads)
+    pooled_sizes = made_sizes(node, sizes, kernel, strides, pads)
     if tuple(kernel) == sizes and not any(pads):
         return global_average(t, node, tensor)
     if any(pads) and not node.attributes.get("count_include_pad", 0):
@@ -84,7 +84,7 @@ def average_pool(t: Translation, node: Node) -> Activation:
             "an average pool that leaves its padding out is not supported",
             "use count_include_pad=1, or no padding",
         )
-    shape = (*tensor.shape[:2], *made)
+    shape = (*tensor.shape[:2], *pooled_sizes)
     name = t.add(
         node,
         "AveragePool",

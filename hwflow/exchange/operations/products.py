@@ -83,8 +83,8 @@ def _linear(
     operands = [tensor.name, stored]
     if bias is not None:
         operands.append(t.parameter(node, "bias", one_an_output(node, bias, outputs)))
-    made = t.add(node, "MatMul" if bias is None else "Gemm", operands, (1, outputs))
-    return Tensor(made, (1, outputs), (0, 1))
+    output = t.add(node, "MatMul" if bias is None else "Gemm", operands, (1, outputs))
+    return Tensor(output, (1, outputs), (0, 1))
 
 
 def _pointwise(t: Translation, node: Node, tensor: Tensor, weights: Quantized) -> Activation:

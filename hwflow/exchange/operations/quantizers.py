@@ -108,13 +108,13 @@ def _execute_quant(operands: list[NDArray[Any]], node: Node) -> NDArray[Any]:
     from qonnx.custom_op.general.quant import quant as qonnx_quant
 
     attributes = node.attributes
-    made = qonnx_quant(
+    output = qonnx_quant(
         *operands,
         attributes.get("signed", 1),
         attributes.get("narrow", 0),
         node.text("rounding_mode", "ROUND"),
     )
-    return np.asarray(made, np.float32)
+    return np.asarray(output, np.float32)
 
 
 def _write_codes(file: Plain, node: Node) -> str:

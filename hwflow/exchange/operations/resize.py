@@ -18,14 +18,14 @@ def translate(t: Translation, node: Node) -> Activation:
     tensor = t.plain(node, t.tensor(node))
     file_shape = tensor.file_shape
     operands = [t.constants.real(name) for name in node.inputs[1:] if name]
-    given = [float(n) for n in operands[-1].reshape(-1)] if operands else []
+    file_factors = [float(n) for n in operands[-1].reshape(-1)] if operands else []
     if node.has(3):  # Sizes.
-        given = [size / known for size, known in zip(given, file_shape, strict=True)]
+        file_factors = [size / known for size, known in zip(file_factors, file_shape, strict=True)]
     elif "scales" in node.attributes:
-        given = [float(n) for n in node.attributes["scales"]]
+        file_factors = [float(n) for n in node.attributes["scales"]]
     factors = [0.0] * len(file_shape)
-    for place, axis in enumerate(tensor.axes):
-        factors[axis] = given[place] if place < len(given) else 0.0
+    for position, axis in enumerate(tensor.axes):
+        factors[axis] = file_factors[position] if position < len(file_factors) else 0.0
     whole = all(factor >= 1 and factor == int(factor) for factor in factors)
     if not whole or factors[:2] != [1, 1] or not _repeats(node):
         raise node.refusal(
@@ -34,7 +34,7 @@ def translate(t: Translation, node: Node) -> Activation:
         )
     shape = [size * int(factor) for size, factor in zip(tensor.shape, factors, strict=True)]
     scales = t.graph.parameter(f"{node.name}_scales", factors)
-    made = t.add(
+    output = t.add(
         node,
         "Resize",
         [tensor.name, "", scales],
@@ -43,7 +43,7 @@ def translate(t: Translation, node: Node) -> Activation:
         coordinate_transformation_mode="asymmetric",
         nearest_mode="floor",
     )
-    return replace(tensor, name=made, shape=tuple(shape), affine=None)
+    return replace(tensor, name=output, shape=tuple(shape), affine=None)
 
 
 def _repeats(node: Node) -> bool:
@@ -55,11 +55,11 @@ def _repeats(node: Node) -> bool:
         return False
     if node.kind == "Upsample":
         return True
-    place = node.text("coordinate_transformation_mode", "half_pixel")
+    coordinates = node.text("coordinate_transformation_mode", "half_pixel")
     rounds = node.text("nearest_mode", "round_prefer_floor")
-    if place == "asymmetric":
+    if coordinates == "asymmetric":
         return rounds == "floor"
-    return place in ("half_pixel", "pytorch_half_pixel") and rounds.startswith("round")
+    return coordinates in ("half_pixel", "pytorch_half_pixel") and rounds.startswith("round")
 
 
 def repeated(operands: list[Value], node: Node) -> Value:
@@ -72,11 +72,11 @@ def repeated(operands: list[Value], node: Node) -> Value:
     """
     x = operands[0]
     shape = real(x).shape
-    given = np.asarray(real(operands[-1])).reshape(-1)
+    operand = np.asarray(real(operands[-1])).reshape(-1)
     sizes = node.has(3)
-    keeps = len(given) == len(shape) and given[0] in (1, shape[0])
-    keeps = keeps and given[1] == (shape[1] if sizes else 1)
-    factors = given[2:] / np.asarray(shape[2:]) if sizes else given[2:]
+    keeps = len(operand) == len(shape) and operand[0] in (1, shape[0])
+    keeps = keeps and operand[1] == (shape[1] if sizes else 1)
+    factors = operand[2:] / np.asarray(shape[2:]) if sizes else operand[2:]
     whole = bool(np.all(factors >= 1) and np.all(factors == np.rint(factors)))
     if not (_repeats(node) and keeps and whole):
         raise HwflowError(

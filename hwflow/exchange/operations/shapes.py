@@ -46,10 +46,10 @@ def reshape(t: Translation, node: Node) -> Activation:
         target = t.constants.integers(node.inputs[1])
     else:  # Until opset 4.
         target = [int(n) for n in node.attributes["shape"]]
-    given = tensor.file_shape
+    file_shape = tensor.file_shape
     if not node.attributes.get("allowzero", 0):
-        target = [given[axis] if size == 0 else size for axis, size in enumerate(target)]
-    total = int(np.prod(given))
+        target = [file_shape[axis] if size == 0 else size for axis, size in enumerate(target)]
+    total = int(np.prod(file_shape))
     known = int(np.prod([size for size in target if size != -1]))
     # A first dimension that is written in numbers is the batch of the file, which is one frame now.
     shape = [total // known if size == -1 else size for size in target]
@@ -57,7 +57,7 @@ def reshape(t: Translation, node: Node) -> Activation:
         shape = [1, *shape[1:]]
     if not shape or shape[0] != 1 or int(np.prod(shape)) != total:
         raise node.refusal(
-            f"a reshape of {given} to {target} is not supported",
+            f"a reshape of {file_shape} to {target} is not supported",
             "leave the batch dimension first, of one frame",
         )
     return _reshaped(t, node, shape)
@@ -79,23 +79,23 @@ def unsqueeze(t: Translation, node: Node) -> Activation:
     shape = list(t.tensor(node).file_shape)
     axes = _axes(t, node, None) or []
     rank = len(shape) + len(axes)
-    places = sorted(axis % rank for axis in axes)
-    if 0 in places:
+    positions = sorted(axis % rank for axis in axes)
+    if 0 in positions:
         raise node.refusal("an axis in front of the batch dimension is not supported", "leave it")
-    for place in places:
-        shape.insert(place, 1)
+    for position in positions:
+        shape.insert(position, 1)
     return _reshaped(t, node, shape)
 
 
 def _axes(t: Translation, node: Node, rank: int | None) -> list[int] | None:
     """The axes of Squeeze and Unsqueeze: an operand since opset 13, an attribute before."""
     if node.has(1):
-        found = t.constants.integers(node.inputs[1])
+        axes = t.constants.integers(node.inputs[1])
     elif "axes" in node.attributes:
-        found = [int(n) for n in node.attributes["axes"]]
+        axes = [int(n) for n in node.attributes["axes"]]
     else:
         return None
-    return [axis % rank for axis in found] if rank else found
+    return [axis % rank for axis in axes] if rank else axes
 
 
 def _reshaped(t: Translation, node: Node, shape: Sequence[int]) -> Activation:
@@ -108,20 +108,22 @@ def _reshaped(t: Translation, node: Node, shape: Sequence[int]) -> Activation:
     affine = tensor.affine
     if affine is not None and max(affine.factor.size, affine.offset.size) > 1:
         affine = None
-    kept = replace(tensor, affine=affine, pads=())
+    unpadded = replace(tensor, affine=affine, pads=())
     if len(shape) == 2 and tensor.order is None:
-        made = t.graph.add("Flatten", [tensor.name], shape, name=node.name, output=output, axis=1)
+        name = t.graph.add("Flatten", [tensor.name], shape, name=node.name, output=output, axis=1)
         places = np.arange(shape[1]).reshape(tensor.shape).transpose(tensor.axes).reshape(-1)
         moved = bool(np.any(places != np.arange(shape[1])))
-        return replace(kept, name=made, shape=shape, axes=(0, 1), order=places if moved else None)
+        return replace(
+            unpadded, name=name, shape=shape, axes=(0, 1), order=places if moved else None
+        )
     if tensor.order is not None:
         raise node.refusal(
             "a vector of flattened images, channels last, is made an image again",
             "export the model with channels first",
         )
-    tensor = t.graph.channels_first(kept, node.name)
-    made = t.graph.reshape(tensor.name, shape, node.name)
-    return replace(tensor, name=made, shape=shape, axes=tuple(range(len(shape))), affine=affine)
+    tensor = t.graph.channels_first(unpadded, node.name)
+    name = t.graph.reshape(tensor.name, shape, node.name)
+    return replace(tensor, name=name, shape=shape, axes=tuple(range(len(shape))), affine=affine)
 
 
 def shape(t: Translation, node: Node) -> Activation:
@@ -167,8 +169,8 @@ def _flatten(operands: list[Value], node: Node) -> Value:
 def _reshape(operands: list[Value], node: Node) -> Value:
     x, target = operands
     sizes = [int(size) for size in real(target)[1:]]
-    given = real(x).shape[1:]
-    return _of_shape(x, tuple(size or given[axis] for axis, size in enumerate(sizes)))
+    sample = real(x).shape[1:]
+    return _of_shape(x, tuple(size or sample[axis] for axis, size in enumerate(sizes)))
 
 
 def _of_shape(x: Value, sample: tuple[int, ...]) -> Value:

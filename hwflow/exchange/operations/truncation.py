@@ -34,8 +34,8 @@ def translate(t: Translation, node: Node) -> Activation:
     names = ["scale", "zero point", "bit width"]
     names += ["bit width"] if len(node.inputs) == 5 else ["scale", "bit width"]
     values = [
-        single(node, constant(t, node, place, what), f"{what}s")
-        for place, what in enumerate(names, 1)
+        single(node, constant(t, node, index, what), f"{what}s")
+        for index, what in enumerate(names, 1)
     ]
     if values[1]:
         raise node.refusal("the truncation has a zero point", "use symmetric quantizers")
@@ -45,18 +45,20 @@ def translate(t: Translation, node: Node) -> Activation:
         elif what == "scale":
             check_scale(node, np.asarray(value))
     mode = rounding_mode(node, "FLOOR")
-    kept = {name: int(v) for name, v in node.attributes.items() if name in ("signed", "narrow")}
+    attributes = {
+        name: int(v) for name, v in node.attributes.items() if name in ("signed", "narrow")
+    }
     operands = [t.graph.parameter(f"{node.name}_{n}", value) for n, value in enumerate(values, 1)]
-    made = t.add(
+    output = t.add(
         node,
         "Trunc",
         [tensor.name, *operands],
         tensor.shape,
         domain=QONNX,
         rounding_mode=mode,
-        **kept,
+        **attributes,
     )
-    return replace(tensor, name=made, affine=None, quantized=True)
+    return replace(tensor, name=output, affine=None, quantized=True)
 
 
 def truncated(operands: list[Value], node: Node) -> Value:
@@ -75,12 +77,12 @@ def truncated(operands: list[Value], node: Node) -> Value:
         )
     codes = np.rint(x / scale)
     round_ = rounding(dict(node.attributes), "FLOOR")
-    kept = int(rest[-1].item())
+    output_bits = int(rest[-1].item())
     if len(rest) == 1:
-        low, high = -(2 ** (kept - 1)), 2**kept - 1
-        return Quantized(round_(codes / 2.0 ** (int(bits.item()) - kept)), scale, low, high)
+        low, high = -(2 ** (output_bits - 1)), 2**output_bits - 1
+        return Quantized(round_(codes / 2.0 ** (int(bits.item()) - output_bits)), scale, low, high)
     step = 2.0 ** np.rint(np.log2(rest[0] / scale))
-    low, high = range_of(node, kept)
+    low, high = range_of(node, output_bits)
     return Quantized(round_(np.clip(codes / step, low, high)), rest[0], low, high)
 
 

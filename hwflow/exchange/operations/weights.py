@@ -34,13 +34,13 @@ def times(node: Node, value: Quantized, factor: float) -> Quantized:
     return rescaled(value, value.codes, np.asarray(value.scale * factor))
 
 
-def bias_of(t: Translation, node: Node, place: int) -> Quantized | NDArray[Any]:
+def bias_of(t: Translation, node: Node, index: int) -> Quantized | NDArray[Any]:
     """The bias of a layer.
 
     Raises:
         RequestError: it is computed from the input.
     """
-    name = node.inputs[place]
+    name = node.inputs[index]
     if name not in t.constants:
         raise node.refusal("its bias is computed from the input", "use a constant bias")
     return t.constants.values[name]
@@ -50,13 +50,13 @@ def one_an_output(
     node: Node, bias: Quantized | NDArray[Any], outputs: int
 ) -> Quantized | NDArray[Any]:
     """A bias (or its integers and scales) of the shape (outputs,)."""
-    given = bias.codes if isinstance(bias, Quantized) else bias
-    if given.size not in (1, outputs):
+    values = bias.codes if isinstance(bias, Quantized) else bias
+    if values.size not in (1, outputs):
         raise node.refusal(
-            f"its bias has {given.size} values for {outputs} outputs", "give one an output"
+            f"its bias has {values.size} values for {outputs} outputs", "give one an output"
         )
-    flat = np.broadcast_to(given.reshape(-1), (outputs,))
+    flat = np.broadcast_to(values.reshape(-1), (outputs,))
     if not isinstance(bias, Quantized):
         return flat
-    scale = np.broadcast_to(bias.scale, given.shape).reshape(-1)
+    scale = np.broadcast_to(bias.scale, values.shape).reshape(-1)
     return rescaled(bias, flat, np.broadcast_to(scale, (outputs,)))

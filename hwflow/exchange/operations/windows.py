@@ -59,15 +59,15 @@ def made_sizes(
         RequestError: the window is larger than the image.
     """
     images = len(sizes)
-    made = []
+    output_sizes = []
     for axis, (size, window, step) in enumerate(zip(sizes, reach, strides, strict=True)):
         room = size + pads[axis] + pads[images + axis] - window
         if room < 0:
             raise node.refusal(
                 f"a window of {window} is larger than the image of {size}", "use larger images"
             )
-        made.append(room // step + 1)
-    return made
+        output_sizes.append(room // step + 1)
+    return output_sizes
 
 
 def beyond(
@@ -77,14 +77,14 @@ def beyond(
 
     As onnxruntime and PyTorch have it, a window begins in the image or in the padding before it.
     """
-    images, found = len(sizes), []
+    images, pixels = len(sizes), []
     for axis, (size, window, step) in enumerate(zip(sizes, reach, strides, strict=True)):
         length = size + pads[axis] + pads[images + axis]
         last = -(-(length - window) // step)
         if last * step >= size + pads[axis]:
             last -= 1
-        found.append(max(last * step + window - length, 0))
-    return found
+        pixels.append(max(last * step + window - length, 0))
+    return pixels
 
 
 # ------------------------------------------------------------------------------------ reference

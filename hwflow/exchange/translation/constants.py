@@ -62,21 +62,21 @@ class Constants:
         from onnx.reference import ReferenceEvaluator
 
         names = [name for name in node.inputs if name]
-        given = [
+        inputs = [
             helper.make_tensor_value_info(
                 name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape
             )
             for name, value in dict(zip(names, operands, strict=True)).items()
         ]
-        made = [
+        outputs = [
             helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None)
             for name in node.proto.output
             if name
         ]
-        graph = helper.make_graph([node.proto], "constant", given, made)
+        graph = helper.make_graph([node.proto], "constant", inputs, outputs)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)])
         try:
-            found: Any = ReferenceEvaluator(model).run(
+            results: Any = ReferenceEvaluator(model).run(
                 None, dict(zip(names, operands, strict=True))
             )
         except Exception as error:  # onnx raises whatever it runs into.
@@ -85,7 +85,7 @@ class Constants:
                 f" {type(error).__name__}: {error}",
                 hint="simplify the model, for example with onnx-simplifier, and export it again",
             ) from error
-        return [np.asarray(value) for value in found]
+        return [np.asarray(value) for value in results]
 
 
 def narrowest(values: NDArray[Any]) -> NDArray[Any]:

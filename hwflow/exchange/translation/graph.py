@@ -115,12 +115,12 @@ class Graph:
 
     def parameter(self, name: str, values: Any, kind: type = np.float32) -> str:
         """An initializer; its name is made unique."""
-        found, number = name, 1
-        while found in self.parameters or found in self.shapes:
+        unique, number = name, 1
+        while unique in self.parameters or unique in self.shapes:
             number += 1
-            found = f"{name}_{number}"
-        self.parameters[found] = numpy_helper.from_array(np.asarray(values, kind), found)
-        return found
+            unique = f"{name}_{number}"
+        self.parameters[unique] = numpy_helper.from_array(np.asarray(values, kind), unique)
+        return unique
 
     def add(
         self,
@@ -137,29 +137,29 @@ class Graph:
 
         Names that are taken get a number.
         """
-        found = self.free(output or name)
+        output = self.free(output or name)
         self.nodes.append(
-            helper.make_node(kind, inputs, [found], name=name, domain=domain, **attributes)
+            helper.make_node(kind, inputs, [output], name=name, domain=domain, **attributes)
         )
-        self.shapes[found] = tuple(int(size) for size in shape)
-        return found
+        self.shapes[output] = tuple(int(size) for size in shape)
+        return output
 
     def free(self, name: str) -> str:
         """The name, or where that is taken one with a number."""
-        found, number = name, 1
-        while found in self.shapes or found in self.parameters:
+        unique, number = name, 1
+        while unique in self.shapes or unique in self.parameters:
             number += 1
-            found = f"{name}_{number}"
-        return found
+            unique = f"{name}_{number}"
+        return unique
 
     def keep(
-        self, nodes: Sequence[onnx.NodeProto], made: str, shape: Sequence[int], element: int
+        self, nodes: Sequence[onnx.NodeProto], output: str, shape: Sequence[int], element: int
     ) -> None:
         """Nodes of the file, and shape and type of what they make."""
         self.nodes += nodes
-        self.shapes[made] = tuple(int(size) for size in shape)
+        self.shapes[output] = tuple(int(size) for size in shape)
         if element != TensorProto.FLOAT:
-            self.elements[made] = element
+            self.elements[output] = element
 
     def element(self, name: str) -> int:
         """The type of a tensor's numbers."""
@@ -171,27 +171,27 @@ class Graph:
 
     def as_in_file(self, tensor: Tensor, name: str) -> Tensor:
         """The tensor as the file has it: order of axes and of features, padding."""
-        found = self.channels_first(tensor, name)
-        made, shape = found.name, found.shape
-        if found.order is not None:
-            order = self.parameter(f"{name}_order", found.order, np.int64)
-            made = self.add("Gather", [made, order], shape, name=f"{name}_gather", axis=1)
-        if any(found.pads):
-            shape = found.file_shape
-            pads = self.parameter(f"{name}_pads", found.pads, np.int64)
-            made = self.add("Pad", [made, pads], shape, name=f"{name}_pad")
-        return Tensor(made, shape, tuple(range(len(shape))))
+        tensor = self.channels_first(tensor, name)
+        output, shape = tensor.name, tensor.shape
+        if tensor.order is not None:
+            order = self.parameter(f"{name}_order", tensor.order, np.int64)
+            output = self.add("Gather", [output, order], shape, name=f"{name}_gather", axis=1)
+        if any(tensor.pads):
+            shape = tensor.file_shape
+            pads = self.parameter(f"{name}_pads", tensor.pads, np.int64)
+            output = self.add("Pad", [output, pads], shape, name=f"{name}_pad")
+        return Tensor(output, shape, tuple(range(len(shape))))
 
     def channels_first(self, tensor: Tensor, name: str) -> Tensor:
         """The tensor with the file's axes in the order in which the file has them."""
         if not tensor.transposed:
             return tensor
-        kept = [axis for axis in tensor.axes if tensor.shape[axis] > 1]
+        axes = [axis for axis in tensor.axes if tensor.shape[axis] > 1]
         shape = tuple(tensor.shape[axis] for axis in tensor.axes)
-        if kept == sorted(kept):  # Only axes of size 1 move.
-            made = self.reshape(tensor.name, shape, name)
+        if axes == sorted(axes):  # Only axes of size 1 move.
+            output = self.reshape(tensor.name, shape, name)
         else:
-            made = self.add(
+            output = self.add(
                 "Transpose", [tensor.name], shape, name=f"{name}_transpose", perm=tensor.axes
             )
         pads = tensor.pads
@@ -199,7 +199,7 @@ class Graph:
             half = len(pads) // 2
             pads = tuple(pads[side * half + axis] for side in (0, 1) for axis in tensor.axes)
         return replace(
-            tensor, name=made, shape=shape, axes=tuple(range(len(shape))), pads=pads, affine=None
+            tensor, name=output, shape=shape, axes=tuple(range(len(shape))), pads=pads, affine=None
         )
 
     def reshape(self, name: str, shape: Sequence[int], node: str) -> str:

@@ -36,9 +36,9 @@ class Node:
         """Names of the operands; empty where one is left out."""
         return list(self.proto.input)
 
-    def has(self, place: int) -> bool:
-        """Whether there is an operand at a place, and it is not left out."""
-        return len(self.proto.input) > place and bool(self.proto.input[place])
+    def has(self, index: int) -> bool:
+        """Whether there is an operand of an index, and it is not left out."""
+        return len(self.proto.input) > index and bool(self.proto.input[index])
 
     def refusal(self, what: str, hint: str) -> RequestError:
         """An error of this node."""

@@ -79,13 +79,13 @@ class Translation:
         """
         return self.graph.add(kind, inputs, shape, name=node.name, output=node.output, **attributes)
 
-    def tensor(self, node: Node, place: int = 0) -> Tensor:
+    def tensor(self, node: Node, index: int = 0) -> Tensor:
         """An operand that is an activation.
 
         Raises:
             RequestError: it is a constant, or integers that were not brought to real values.
         """
-        name = node.inputs[place]
+        name = node.inputs[index]
         value = self.values.get(name)
         if isinstance(value, Tensor):
             return value
@@ -194,13 +194,13 @@ class Translation:
         operands = [source, self.graph.parameter(f"{name}_scale", step)]
         self._reached(tensor, step, low, high)
         if bipolar:
-            made = self.graph.add(
+            output = self.graph.add(
                 "BipolarQuant", operands, tensor.shape, name=name, output=output, domain=QONNX
             )
         else:
             operands.append(self.graph.parameter(f"{name}_zero_point", 0))
             operands.append(self.graph.parameter(f"{name}_bits", bits))
-            made = self.graph.add(
+            output = self.graph.add(
                 "Quant",
                 operands,
                 tensor.shape,
@@ -211,7 +211,7 @@ class Translation:
                 narrow=int(narrow),
                 rounding_mode=mode,
             )
-        return replace(tensor, name=made, affine=None, quantized=True)
+        return replace(tensor, name=output, affine=None, quantized=True)
 
     def _reached(self, tensor: Tensor, step: NDArray[Any], low: int, high: int) -> None:
         """Note the range of the network's input that its first quantizer tells apart."""
@@ -240,13 +240,13 @@ class Translation:
             values = values[:, np.argsort(tensor.order)]
         return np.transpose(values, inverse(tensor.axes))
 
-    def weights(self, node: Node, place: int) -> Quantized:
+    def weights(self, node: Node, index: int) -> Quantized:
         """The integers and scales of a layer's weights.
 
         Raises:
             RequestError: they are floats, computed from the input, or of more than 8 bits.
         """
-        name = node.inputs[place]
+        name = node.inputs[index]
         if name not in self.constants:
             raise node.refusal(
                 f"{node.kind} of two activations is not supported",
