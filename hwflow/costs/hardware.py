@@ -91,12 +91,12 @@ def total_estimate(layers: Iterable[LayerShape], target: Target) -> Estimate:
         Cycles of the slowest layer, and the sum of all layers' resources. An estimate: converters,
         FIFOs and thresholds are not in it.
     """
-    found = [layer_estimate(layer, target) for layer in layers]
+    estimates = [layer_estimate(layer, target) for layer in layers]
     return Estimate(
-        cycles=max((e.cycles for e in found), default=0),
-        lut=sum(e.lut for e in found),
-        dsp=sum(e.dsp for e in found),
-        bram18=sum(e.bram18 for e in found),
+        cycles=max((e.cycles for e in estimates), default=0),
+        lut=sum(e.lut for e in estimates),
+        dsp=sum(e.dsp for e in estimates),
+        bram18=sum(e.bram18 for e in estimates),
     )
 
 

@@ -55,17 +55,17 @@ def layer_shapes(model: nn.Module, shape: tuple[int, ...]) -> list[LayerShape]:
     """
     from torch import nn
 
-    found: list[LayerShape] = []
+    shapes: list[LayerShape] = []
 
     def record(name: str) -> Callable[..., None]:
         def hook(layer: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            found.append(_shape(name, layer, args[0], getattr(output, "value", output)))
+            shapes.append(_shape(name, layer, args[0], getattr(output, "value", output)))
 
         return hook
 
     def record_attention(name: str) -> Callable[..., None]:
-        def hook(layer: Any, args: tuple[Any, ...], given: dict[str, Any], output: Any) -> None:
-            found.extend(_projections(name, layer, args, given))
+        def hook(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            shapes.extend(_projections(name, layer, args, kwargs))
 
         return hook
 
@@ -83,7 +83,7 @@ def layer_shapes(model: nn.Module, shape: tuple[int, ...]) -> list[LayerShape]:
     run_once(model, shape)
     for handle in hooks:
         handle.remove()
-    return found
+    return shapes
 
 
 def run_once(model: nn.Module, shape: tuple[int, ...]) -> None:
@@ -115,12 +115,12 @@ def example_input(
     """
     import torch
 
-    kept = getattr(model, "meta", {}).get("input_dtype")
-    dtype = getattr(model, "input_dtype", kept)
+    default = getattr(model, "meta", {}).get("input_dtype")
+    dtype = getattr(model, "input_dtype", default)
     return torch.zeros(1, *shape, dtype=dtype, device=device)
 
 
-def _shape(name: str, layer: Any, given: Any, output: torch.Tensor) -> LayerShape:
+def _shape(name: str, layer: Any, operand: Any, output: torch.Tensor) -> LayerShape:
     weight = layer.weight
     groups = getattr(layer, "groups", 1)
     elements = math.prod(output.shape[1:])
@@ -131,18 +131,18 @@ def _shape(name: str, layer: Any, given: Any, output: torch.Tensor) -> LayerShap
         positions=elements // weight.shape[0],
         groups=groups,
         weight_bits=_bits(getattr(layer, "weight_quant", None)),
-        input_bits=min(_width(given), _bits(getattr(layer, "input_quant", None))),
+        input_bits=min(_width(operand), _bits(getattr(layer, "input_quant", None))),
     )
 
 
 def _projections(
-    name: str, attention: Any, args: tuple[Any, ...], given: dict[str, Any]
+    name: str, attention: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> list[LayerShape]:
     """The four layers in an `nn.MultiheadAttention`, which has weights where others have layers.
 
     Their names are the attention's with `.q_proj`, `.k_proj`, `.v_proj` and `.out_proj`.
     """
-    named = {**dict(zip(("query", "key", "value"), args, strict=False)), **given}
+    named = {**dict(zip(("query", "key", "value"), args, strict=False)), **kwargs}
     rows = attention.num_heads * attention.head_dim
     shapes = [
         LayerShape(f"{name}.{part[0]}_proj", x.shape[-1], rows, x.numel() // x.shape[-1])

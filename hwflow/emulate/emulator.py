@@ -110,14 +110,14 @@ class Emulator:
             for start in range(0, len(frames), self.batch):
                 batch = np.ascontiguousarray(frames[start : start + self.batch], np.float32)
                 values = {self.input: torch.from_numpy(batch)}
-                kept: dict[str, torch.Tensor] = {}
+                requested: dict[str, torch.Tensor] = {}
                 for step, last in steps:
-                    made = step.layer(*(values[name] for name in step.inputs))
-                    values.update(dict.fromkeys(step.outputs, made))
-                    kept |= {name: made for name in step.outputs if name in tensors}
+                    output = step.layer(*(values[name] for name in step.inputs))
+                    values.update(dict.fromkeys(step.outputs, output))
+                    requested |= {name: output for name in step.outputs if name in tensors}
                     for name in last:
                         del values[name]
-                yield kept
+                yield requested
 
     def _needed(self, tensors: Collection[str]) -> list[tuple[_Step, list[str]]]:
         """The steps that lead to tensors, and after each the tensors that no later one reads."""
@@ -144,10 +144,10 @@ def _windows_before(model: ModelWrapper, node: Any) -> Any:
     before = model.find_producer(node.input[0])
     while before is not None and _passes(model, before) and len(before.output) == 1:
         before = model.find_producer(before.input[0])
-    made = None if before is None else realised(model, before)
-    if not isinstance(made, ImagePreparation) or not made.MAKES_WINDOWS:
+    preparation = None if before is None else realised(model, before)
+    if not isinstance(preparation, ImagePreparation) or not preparation.MAKES_WINDOWS:
         return None
-    return made if realised(model, node).slides(made) else None
+    return preparation if realised(model, node).slides(preparation) else None
 
 
 def _passes(model: ModelWrapper, node: Any) -> bool:

@@ -21,6 +21,6 @@ def channel_ranges(model: ModelWrapper) -> dict[str, Range]:
     ranges: dict[str, Range] = {name: (np.full(channels, ends[0]), np.full(channels, ends[1]))}
     for node in model.graph.node:
         inputs = [ranges[name] for name in node.input if name in ranges]
-        found = realised(model, node).output_range(model, inputs)
-        ranges.update(dict.fromkeys(node.output, found))
+        output_range = realised(model, node).output_range(model, inputs)
+        ranges.update(dict.fromkeys(node.output, output_range))
     return ranges

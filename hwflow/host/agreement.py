@@ -45,14 +45,14 @@ def check_division(
     got = software.run(data, split, np.zeros(0, np.int64) if codes is None else codes).logits
     got = put_out(got, head)
     network = "the network divided between host and accelerator"
-    found = judged(
+    comparison = judged(
         {network: of_logits(wanted, got, relative(wanted))},
         "the whole one",
         margin < UNDECIDED,
         "this is a defect of the division; please report it with the recipe",
     )
     return {
-        "samples": found.samples,
-        "undecided": found.undecided,
-        "max_abs": found.max_abs[network],
+        "samples": comparison.samples,
+        "undecided": comparison.undecided,
+        "max_abs": comparison.max_abs[network],
     }

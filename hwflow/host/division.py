@@ -202,15 +202,15 @@ class _Divider:
             if refused in self.order.products or not self.order.products:
                 raise error
         behind = refused == len(nodes) or refused == self.end
-        place = Place.BEHIND if behind else self.order.place(refused)
-        if place is Place.BEFORE:
+        position = Place.BEHIND if behind else self.order.place(refused)
+        if position is Place.BEFORE:
             self.before = self.before or error
             self.begin = self._begin(error, refused)
-        elif place is Place.BEHIND:
+        elif position is Place.BEHIND:
             self.behind = self.behind or error
             self.end = self._end(refused)
         else:
-            raise self._inside(error, nodes[refused], place)
+            raise self._inside(error, nodes[refused], position)
 
     def _begin(self, error: HwflowError, refused: int) -> int:
         begin = self.order.begin(refused, self.quantizers)
@@ -234,8 +234,10 @@ class _Divider:
             ) from self.behind
         return end
 
-    def _inside(self, error: HwflowError, node: onnx.NodeProto, place: Place) -> HwflowError:
-        where = "between quantized layers" if place is Place.BETWEEN else "beside quantized layers"
+    def _inside(self, error: HwflowError, node: onnx.NodeProto, position: Place) -> HwflowError:
+        where = (
+            "between quantized layers" if position is Place.BETWEEN else "beside quantized layers"
+        )
         return HwflowError(
             f"{error.message} ({node.op_type} {where}; the host runs only what lies before the"
             " first or behind the last of them)",
@@ -251,20 +253,20 @@ class _Divider:
         numbers = self._numbers
         nodes = [self.network.nodes[number] for number in numbers]
         constants = [n for node in nodes for n in node.input if n in self.network.constants]
-        made = self.network.constant_nodes(constants)
-        used = {name for node in (*made, *nodes) for name in node.input}
+        constant_nodes = self.network.constant_nodes(constants)
+        used = {name for node in (*constant_nodes, *nodes) for name in node.input}
         graph = self.model.graph
-        given = graph.input[0] if self.begin is None else self._value(nodes[0].input[0])
+        source = graph.input[0] if self.begin is None else self._value(nodes[0].input[0])
         output = graph.output[0] if self.end is None else self._value(nodes[-1].output[0])
         if self.begin is not None:
             nodes[0] = _rounding(nodes[0])
         made_graph = helper.make_graph(
-            [*made, *nodes],
+            [*constant_nodes, *nodes],
             "accelerator",
-            [given],
+            [source],
             [output],
             initializer=[t for t in graph.initializer if t.name in used],
-            value_info=[v for v in graph.value_info if v.name in used - {given.name, output.name}],
+            value_info=[v for v in graph.value_info if v.name in used - {source.name, output.name}],
         )
         network = helper.make_model(made_graph, opset_imports=self.model.opset_import)
         network.ir_version = self.model.ir_version
@@ -282,9 +284,9 @@ def _why(error: HwflowError | None) -> str | None:
 def _rounding(quantizer: onnx.NodeProto) -> onnx.NodeProto:
     """A quantizer that gives back codes that come in as real values: whatever it rounds down or up,
     it must not do so with what is a code but for the last bit."""
-    made = onnx.NodeProto()
-    made.CopyFrom(quantizer)
-    for attribute in made.attribute:
+    proto = onnx.NodeProto()
+    proto.CopyFrom(quantizer)
+    for attribute in proto.attribute:
         if attribute.name == "rounding_mode":
             attribute.s = b"ROUND"
-    return made
+    return proto

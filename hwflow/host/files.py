@@ -46,8 +46,8 @@ def head_file(network: Activations, begin: int, shape: Shape) -> onnx.ModelProto
     """
     nodes = network.nodes[: begin + 1]
     file = _File(network, nodes)
-    given = network.model.graph.input[0]
-    file.values[given.name] = file.cast(INPUTS, file.element)
+    source = network.model.graph.input[0]
+    file.values[source.name] = file.cast(INPUTS, file.element)
     file.copy(nodes[:-1])
     codes = file.codes(nodes[-1])
     image = len(shape) == 4
@@ -57,9 +57,9 @@ def head_file(network: Activations, begin: int, shape: Shape) -> onnx.ModelProto
     if not image or len(sizes) != 4:
         codes = file.add("Reshape", [codes, file.constant([0, *shape[1:]], np.int64)])
     file.cast(codes, TensorProto.INT32, output=CODES)
-    dims = [d.dim_value for d in given.type.tensor_type.shape.dim]
-    made = (CODES, TensorProto.INT32, shape)
-    return file.model("head", (INPUTS, TensorProto.FLOAT, dims), made)
+    dims = [d.dim_value for d in source.type.tensor_type.shape.dim]
+    output = (CODES, TensorProto.INT32, shape)
+    return file.model("head", (INPUTS, TensorProto.FLOAT, dims), output)
 
 
 def tail_file(network: Activations, end: int, shape: Shape, meaning: OutputCode) -> onnx.ModelProto:
@@ -88,8 +88,8 @@ def tail_file(network: Activations, end: int, shape: Shape, meaning: OutputCode)
     file.copy(nodes)
     output = network.model.graph.output[0].name
     file.cast(file.values[output], TensorProto.FLOAT, output=LOGITS)
-    made = (LOGITS, TensorProto.FLOAT, [d.dim_value for d in _value(network.model, output)])
-    return file.model("tail", (INTEGERS, TensorProto.INT32, shape), made)
+    logits = (LOGITS, TensorProto.FLOAT, [d.dim_value for d in _value(network.model, output)])
+    return file.model("tail", (INTEGERS, TensorProto.INT32, shape), logits)
 
 
 def _value(model: onnx.ModelProto, name: str) -> Any:
@@ -114,14 +114,14 @@ class _File:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self.values: dict[str, str] = {}
-        self.given = {t.name: t for t in network.model.graph.initializer}
+        self.initializers = {t.name: t for t in network.model.graph.initializer}
         operands = [name for node in nodes for name in node.input if name in network.constants]
-        made = network.constant_nodes(operands)
+        constant_nodes = network.constant_nodes(operands)
         # A file of operations alone that onnxruntime computes in float64, too, is as exact as the
         # reference.
-        exact = all(operation_of(node).exact for node in (*nodes, *made))
+        exact = all(operation_of(node).exact for node in (*nodes, *constant_nodes))
         self.element = TensorProto.DOUBLE if exact else TensorProto.FLOAT
-        self.copy(made)
+        self.copy(constant_nodes)
 
     # ------------------------------------------------------------------------------- pieces
 
@@ -154,7 +154,7 @@ class _File:
         """The file's tensor that holds one of the network's."""
         if not name or name in self.values:
             return self.values.get(name, "")
-        array = numpy_helper.to_array(self.given[name])
+        array = numpy_helper.to_array(self.initializers[name])
         real = array.dtype == np.float32 and self.element == TensorProto.DOUBLE
         kind = np.float64 if real else array.dtype
         self.values[name] = self.constant(array, kind, _own(name))
@@ -173,16 +173,16 @@ class _File:
             return operand
         return self.add("Cast", [operand], to=TensorProto.DOUBLE)
 
-    def parameter(self, node: Node, place: int, what: str) -> NDArray[np.float64]:
+    def parameter(self, node: Node, index: int, what: str) -> NDArray[np.float64]:
         """An operand that decides how a node is written."""
-        name = node.inputs[place]
-        if name not in self.given:
+        name = node.inputs[index]
+        if name not in self.initializers:
             raise HwflowError(
                 f"{node.name}: the {what} of the quantizer is computed, which the host does not"
                 " express",
                 hint="export the model again, with constants folded",
             )
-        return np.asarray(numpy_helper.to_array(self.given[name]), np.float64)
+        return np.asarray(numpy_helper.to_array(self.initializers[name]), np.float64)
 
     # --------------------------------------------------------------------------- operations
 
@@ -226,11 +226,11 @@ class _File:
 
     # --------------------------------------------------------------------------------- model
 
-    def model(self, name: str, given: End, made: End) -> onnx.ModelProto:
+    def model(self, name: str, source: End, output: End) -> onnx.ModelProto:
         """The file, of any number of frames where its operations treat each by itself."""
         ends = [
             helper.make_tensor_value_info(tensor, element, [1, *shape[1:]])
-            for tensor, element, shape in (given, made)
+            for tensor, element, shape in (source, output)
         ]
         graph = helper.make_graph(self.nodes, name, ends[:1], ends[1:], initializer=self.constants)
         versions = [o for o in self.network.model.opset_import if o.domain in STANDARD]

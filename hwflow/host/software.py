@@ -40,9 +40,9 @@ class HostFile:
         self.session = onnxruntime.InferenceSession(
             content, options, providers=["CPUExecutionProvider"]
         )
-        given = self.session.get_inputs()[0]
-        self.input, self.shape = given.name, tuple(given.shape[1:])
-        self.batch = 1 if given.shape[0] == 1 else BATCH
+        session_input = self.session.get_inputs()[0]
+        self.input, self.shape = session_input.name, tuple(session_input.shape[1:])
+        self.batch = 1 if session_input.shape[0] == 1 else BATCH
 
     def run(self, inputs: NDArray[Any]) -> NDArray[Any]:
         """What comes out for frames (N, ...) of the type that the file takes."""

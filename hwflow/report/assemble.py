@@ -76,8 +76,8 @@ def assemble(
         started: date and time.
         problem: what it failed of.
     """
-    found = _Facts(records)
-    lowering = found.of("dataflow", LoweringFacts)
+    facts = _Facts(records)
+    lowering = facts.of("dataflow", LoweringFacts)
     return Report(
         recipe=recipe.name,
         board=board.name,
@@ -91,12 +91,12 @@ def assemble(
         problem=problem,
         stages=_stages(recipe, board, records),
         ended=next((r.facts[ENDS] for r in records.values() if r.facts.get(ENDS)), None),
-        imported=_like(Import, found.of("import", ImportFacts)),
-        exchange=_like(Exchange, found.of("export", ExportFacts), without=ENDS),
+        imported=_like(Import, facts.of("import", ImportFacts)),
+        exchange=_like(Exchange, facts.of("export", ExportFacts), without=ENDS),
         host=_like(Host, lowering.host if lowering else None),
-        hardware=_hardware(recipe, board, found, design) if design is not None else None,
-        verification=_verification(found),
-        bitstream=_bitstream(board, found) if design is not None else None,
+        hardware=_hardware(recipe, board, facts, design) if design is not None else None,
+        verification=_verification(facts),
+        bitstream=_bitstream(board, facts) if design is not None else None,
         steps=[
             StepTime(name=name, seconds=record.seconds, cached=record.cached)
             for name, record in records.items()
@@ -120,9 +120,9 @@ def _like(part: type[Part], facts: BaseModel | None, without: str = "") -> Part 
     return None if facts is None else part(**facts.model_dump(exclude={without}))
 
 
-def _bitstream(board: Board, found: _Facts) -> Bitstream:
-    made = _like(Bitstream, found.of("bitstream", BitstreamFacts))
-    return made or Bitstream(skipped=why_skipped(board))
+def _bitstream(board: Board, facts: _Facts) -> Bitstream:
+    bitstream = _like(Bitstream, facts.of("bitstream", BitstreamFacts))
+    return bitstream or Bitstream(skipped=why_skipped(board))
 
 
 def _network(recipe: Recipe) -> str:
@@ -182,18 +182,18 @@ def _stage_estimate(shapes: Sequence[LayerShape], target: Target) -> StageEstima
 
 def _seeds(stage: str, records: Mapping[str, StepRecord]) -> Seeds | None:
     """What the repetitions of a stage gave, as far as they are done."""
-    places = [PurePosixPath(record.folder) for record in records.values()]
+    folders = [PurePosixPath(record.folder) for record in records.values()]
     values = [
         record.read(StageFacts).test_accuracy
-        for place, record in zip(places, records.values(), strict=True)
-        if place.name == stage and place.parts[0] in (stage, "seeds")
+        for folder, record in zip(folders, records.values(), strict=True)
+        if folder.name == stage and folder.parts[0] in (stage, "seeds")
     ]
     return seeds(values) if len(values) > 1 else None
 
 
-def _hardware(recipe: Recipe, board: Board, found: _Facts, design: Design) -> Hardware:
-    rtl, synthesis = found.of("rtl", RtlFacts), found.of("synth", SynthesisFacts)
-    lowering, verification = found.of("dataflow", LoweringFacts), found.of("sim", VerificationFacts)
+def _hardware(recipe: Recipe, board: Board, facts: _Facts, design: Design) -> Hardware:
+    rtl, synthesis = facts.of("rtl", RtlFacts), facts.of("synth", SynthesisFacts)
+    lowering, verification = facts.of("dataflow", LoweringFacts), facts.of("sim", VerificationFacts)
     assert rtl is not None
     assert lowering is not None
     performance = verification.performance if verification else None
@@ -274,15 +274,15 @@ def _execution(execution: verified.Execution) -> Execution:
     )
 
 
-def _verification(found: _Facts) -> Verification | None:
-    facts = found.of("sim", VerificationFacts)
-    if facts is None:
+def _verification(facts: _Facts) -> Verification | None:
+    verification = facts.of("sim", VerificationFacts)
+    if verification is None:
         return None
     return Verification(
-        software=_execution(facts.software),
-        emulator=_execution(facts.emulator),
-        rtl=_rtl(facts.rtl) if facts.rtl else None,
-        netlist=_like(Netlist, found.of("netlist", NetlistFacts)),
+        software=_execution(verification.software),
+        emulator=_execution(verification.emulator),
+        rtl=_rtl(verification.rtl) if verification.rtl else None,
+        netlist=_like(Netlist, facts.of("netlist", NetlistFacts)),
     )
 
 

@@ -124,13 +124,13 @@ def _band(seeds: Seeds | None, scale: tuple[float, float]) -> tuple[float, float
 
 def _comparison(reports: Sequence[Report]) -> dict[str, Any]:
     """Points of accuracy against LUTs, in a 100 x 100 box."""
-    found = [
+    points = [
         (number, used.lut, value)
         for number, report in enumerate(reports, 1)
         if (used := used_resources(report)) is not None and (value := accuracy(report)) is not None
     ]
-    most = max((lut for _, lut, _ in found), default=1) or 1
-    values = [value for _, _, value in found] or [0.0]
+    most = max((lut for _, lut, _ in points), default=1) or 1
+    values = [value for _, _, value in points] or [0.0]
     low, high = max(0.0, min(values) - 0.01), min(1.0, max(values) + 0.01)
     return {
         "points": [
@@ -139,7 +139,7 @@ def _comparison(reports: Sequence[Report]) -> dict[str, Any]:
                 "x": 95 * lut / most,
                 "y": 100 - 100 * (value - low) / (high - low),
             }
-            for number, lut, value in found
+            for number, lut, value in points
         ],
         "most": most / 0.95,
         "low": low,

@@ -287,8 +287,8 @@ class Host(_Part):
     def __str__(self) -> str:
         parts = [("before the accelerator", self.head), ("behind it", self.tail)]
         return "; ".join(
-            f"{Path(part.file).name} {place}: {_operations(part)}"
-            for place, part in parts
+            f"{Path(part.file).name} {where}: {_operations(part)}"
+            for where, part in parts
             if part is not None
         )
 

@@ -29,8 +29,8 @@ def used_resources(report: Report) -> Resources | None:
 
 def _measured(name: str) -> Callable[[Report], object]:
     def value(report: Report) -> object:
-        found = getattr(report.hardware, name, None)
-        return "" if found is None else found
+        figure = getattr(report.hardware, name, None)
+        return "" if figure is None else figure
 
     return value
 
@@ -44,8 +44,8 @@ def accuracy(report: Report) -> float | None:
 
 
 def _accuracy(report: Report) -> object:
-    found = accuracy(report)
-    return "" if found is None else found
+    share = accuracy(report)
+    return "" if share is None else share
 
 
 def verdict(report: Report) -> str:

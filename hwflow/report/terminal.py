@@ -39,17 +39,18 @@ def summary(report: Report) -> RenderableType:
     return Group(*parts)
 
 
-def _imported(found: Import) -> Text:
-    undecided = f", {found.undecided} undecided" if found.undecided else ""
-    head = f"; its {found.head} is left out" if found.head else ""
+def _imported(imported: Import) -> Text:
+    undecided = f", {imported.undecided} undecided" if imported.undecided else ""
+    head = f"; its {imported.head} is left out" if imported.head else ""
     return Text.assemble(
         ("imported   ", "dim"),
-        f"{found.file} ({found.format}){head}; differs from its own execution by {found.tool} by"
-        f" {found.max_abs:.1g} at most in {found.samples:,} samples{undecided}",
+        f"{imported.file} ({imported.format}){head}; differs from its own execution by"
+        f" {imported.tool} by {imported.max_abs:.1g} at most in {imported.samples:,} samples"
+        f"{undecided}",
         ("\ninput      ", "dim"),
-        found.input,
+        imported.input,
         ("\nverified on", "dim"),
-        f" {found.verified_on}",
+        f" {imported.verified_on}",
     )
 
 
@@ -80,12 +81,12 @@ def _seeds(report: Report) -> Text:
     text = Text()
     for stage in report.stages:
         if stage.seeds is not None:
-            found = stage.seeds
-            values = ", ".join(f"{value:.2%}" for value in found.values)
+            seeds = stage.seeds
+            values = ", ".join(f"{value:.2%}" for value in seeds.values)
             text.append("seeds      " if not text else "\n           ", "dim")
             text.append(f"{stage.kind} ")
-            text.append(f"{found.mean:.2%}", "bold")
-            text.append(f", 95 % within {found.low:.2%} to {found.high:.2%} ({values})")
+            text.append(f"{seeds.mean:.2%}", "bold")
+            text.append(f", 95 % within {seeds.low:.2%} to {seeds.high:.2%} ({values})")
     return text
 
 

@@ -27,11 +27,11 @@ class Patch:
         Raises:
             HwflowError: the file is not the one that the patch was written for.
         """
-        found = text.count(self.old)
-        if found != self.times:
+        occurrences = text.count(self.old)
+        if occurrences != self.times:
             raise HwflowError(
                 f"FINN+'s {self.file} is not the file that hwflow patches: the place to mend"
-                f" ({self.reason}) occurs {found} times, not {self.times}",
+                f" ({self.reason}) occurs {occurrences} times, not {self.times}",
                 hint="install the release of finn-plus that hwflow's pyproject.toml pins",
             )
         return text.replace(self.old, self.new)

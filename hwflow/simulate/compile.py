@@ -73,11 +73,11 @@ def compile_model(
     variant = Variant(gauge, trace, optimise)
     key = _content_key(rtl, design, variant)
     cache = cache.resolve()
-    place = cache / key
+    folder = cache / key
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / f"{key}.lock"):
-        if not _is_whole(place):
-            shutil.rmtree(place, ignore_errors=True)
+        if not _is_whole(folder):
+            shutil.rmtree(folder, ignore_errors=True)
             with tempfile.TemporaryDirectory(dir=cache, prefix="building-") as scratch:
                 header = _stream_table(design)
                 program = compile_program(
@@ -87,8 +87,8 @@ def compile_model(
                 finished.mkdir()
                 shutil.move(program, finished / PROGRAM)
                 (finished / SEAL).write_text(_digest(finished / PROGRAM))
-                finished.rename(place)
-    return place / PROGRAM
+                finished.rename(folder)
+    return folder / PROGRAM
 
 
 def check_compiler() -> None:
@@ -128,8 +128,8 @@ def _digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _is_whole(place: Path) -> bool:
-    program, seal = place / PROGRAM, place / SEAL
+def _is_whole(folder: Path) -> bool:
+    program, seal = folder / PROGRAM, folder / SEAL
     return program.is_file() and seal.is_file() and seal.read_text() == _digest(program)
 
 

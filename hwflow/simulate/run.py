@@ -207,9 +207,9 @@ class Simulator:
             " data, or mend the layer that takes nothing",
         )
 
-    def _where(self, stream: str) -> str:
-        found = self._stream(stream)
-        return f"stream {stream} ({found.producer} -> {found.consumer})"
+    def _where(self, name: str) -> str:
+        stream = self._stream(name)
+        return f"stream {name} ({stream.producer} -> {stream.consumer})"
 
     def _stream(self, name: str) -> Stream:
         return next(s for s in self.design.streams if s.name == name)

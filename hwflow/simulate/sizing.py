@@ -80,8 +80,8 @@ def size_fifos(
             if measured <= bound * (1 + TOLERANCE) or attempt == ATTEMPTS - 1:
                 break
             depths = _doubled(depths)
-    kept = {name: words for name, words in depths.items() if words > NO_FIFO}
-    return Sized(sized, kept, bound, measured)
+    with_fifo = {name: words for name, words in depths.items() if words > NO_FIFO}
+    return Sized(sized, with_fifo, bound, measured)
 
 
 def frames_to_simulate(bound: int) -> int:

@@ -78,10 +78,10 @@ def synthesize(
 
     def job(node: Node) -> Resources:
         nonlocal done
-        place = _synthesised(rtl, node, of, cache, logs)
+        folder = _synthesised(rtl, node, of, cache, logs)
         done += 1
         note(f"{name}: {done} of {len(design.nodes)} nodes")
-        return of.fabric.cells.count(json.loads((place / CELLS).read_text()))
+        return of.fabric.cells.count(json.loads((folder / CELLS).read_text()))
 
     # The largest first, so that none of them is left to run alone at the end.
     order = sorted(design.nodes, key=lambda node: -node.pe * node.simd)
@@ -101,8 +101,8 @@ def netlists(rtl: Path, design: Design, board: Board, cache: Path) -> dict[str, 
     """
     texts = {}
     for node in design.nodes:
-        place = cache / content_key(rtl, node, family(board.family))
-        texts[node.name] = (place / NETLIST).read_text().replace(_alias(node), node.name)
+        folder = cache / content_key(rtl, node, family(board.family))
+        texts[node.name] = (folder / NETLIST).read_text().replace(_alias(node), node.name)
     return texts
 
 
@@ -127,18 +127,18 @@ def _alias(node: Node) -> str:
 
 def _synthesised(rtl: Path, node: Node, of: Family, cache: Path, logs: Path) -> Path:
     key = content_key(rtl, node, of)
-    place, log = cache / key, logs / f"{node.name}.log"
+    folder, log = cache / key, logs / f"{node.name}.log"
     with FileLock(cache / f"{key}.lock"):
-        if not _is_whole(place):
-            shutil.rmtree(place, ignore_errors=True)
+        if not _is_whole(folder):
+            shutil.rmtree(folder, ignore_errors=True)
             with tempfile.TemporaryDirectory(dir=cache, prefix="building-") as scratch:
                 _run(rtl, node, of, Path(scratch), log)
                 finished = Path(scratch) / "finished"
                 shutil.copy(log, finished / LOG)
                 (finished / SEAL).write_text(_seal(finished))
-                finished.rename(place)
-        shutil.copy(place / LOG, log)
-    return place
+                finished.rename(folder)
+        shutil.copy(folder / LOG, log)
+    return folder
 
 
 def _run(rtl: Path, node: Node, of: Family, scratch: Path, log: Path) -> None:
@@ -166,12 +166,12 @@ def _run(rtl: Path, node: Node, of: Family, scratch: Path, log: Path) -> None:
     (finished / CELLS).write_text(json.dumps(dict(cells)))
 
 
-def _seal(place: Path) -> str:
-    return "".join(file_hash(place / name) for name in (CELLS, NETLIST, LOG))
+def _seal(folder: Path) -> str:
+    return "".join(file_hash(folder / name) for name in (CELLS, NETLIST, LOG))
 
 
-def _is_whole(place: Path) -> bool:
+def _is_whole(folder: Path) -> bool:
     try:
-        return (place / SEAL).read_text() == _seal(place)
+        return (folder / SEAL).read_text() == _seal(folder)
     except OSError:
         return False

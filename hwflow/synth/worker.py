@@ -92,11 +92,11 @@ def patched_library(library: Path, patches: Sequence[LibraryPatch], folder: Path
 
 
 def _link(
-    library: Path, folder: Path, place: Path, changed: set[Path], texts: dict[str, str]
+    library: Path, folder: Path, relative: Path, changed: set[Path], texts: dict[str, str]
 ) -> None:
-    (folder / place).mkdir(parents=True)
-    for entry in (library / place).iterdir():
-        inside = place / entry.name
+    (folder / relative).mkdir(parents=True)
+    for entry in (library / relative).iterdir():
+        inside = relative / entry.name
         if inside.as_posix() in texts:
             (folder / inside).write_text(texts[inside.as_posix()])
         elif inside in changed:
@@ -114,12 +114,12 @@ def primitive_stubs(share: Path, primitives: Sequence[str]) -> str:
 
 
 def _stub(models: str, name: str) -> str:
-    found = re.search(rf"^module {name}\s*\(.*?^endmodule", models, re.MULTILINE | re.DOTALL)
-    if found is None:
+    definition = re.search(rf"^module {name}\s*\(.*?^endmodule", models, re.MULTILINE | re.DOTALL)
+    if definition is None:
         raise ValueError(f"Yosys has no model of {name}")
-    header, _, body = found[0].partition(");")
-    kept = [line for line in body.splitlines() if _DECLARATION.match(line)]
-    return "\n".join(["(* blackbox *)", f"{header});", *kept, "endmodule", ""])
+    header, _, body = definition[0].partition(");")
+    declarations = [line for line in body.splitlines() if _DECLARATION.match(line)]
+    return "\n".join(["(* blackbox *)", f"{header});", *declarations, "endmodule", ""])
 
 
 if __name__ == "__main__":

@@ -39,8 +39,7 @@ class YosysBackend(SynthesisBackend):
 
     def causes(self, family: Family) -> str:
         """Version, command, patches, macros, and the worker's source."""
-        found = [self.label(family), _settings(family), WORKER.read_text()]
-        return json.dumps(found)
+        return json.dumps([self.label(family), _settings(family), WORKER.read_text()])
 
     def synthesise(
         self, module: Module, family: Family, output: Path, log: Path
@@ -61,18 +60,18 @@ class YosysBackend(SynthesisBackend):
         if result.code or not cells.is_file() or not (output / NETLIST).is_file():
             errors = [line for line in result.output.splitlines() if "error" in line.lower()]
             raise ToolError("\n".join(errors[-3:]) or result.tail(5), hint=f"its log is {log}")
-        found: dict[str, int] = json.loads(cells.read_text())
-        return found
+        counts: dict[str, int] = json.loads(cells.read_text())
+        return counts
 
 
 BACKEND = YosysBackend()
 
 
 def _of(family: Family) -> Yosys:
-    found = family.fabric.yosys
-    if found is None:
+    yosys = family.fabric.yosys
+    if yosys is None:
         raise ToolError(f"Yosys has no command for {family.name}")
-    return found
+    return yosys
 
 
 def _settings(family: Family) -> dict[str, Any]:
