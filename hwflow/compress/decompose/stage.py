@@ -20,6 +20,7 @@ from hwflow.compress.decompose.plan import Decomposition, in_parallel, plan_laye
 from hwflow.compress.decompose.refit import recalibrate, refit
 from hwflow.compress.decompose.replace import factor_layers, fill, put
 from hwflow.compress.distillation import objective_for
+from hwflow.compress.reparametrized import plain_weights
 from hwflow.compress.stage import StageContext, StageOutcome, Untrained, measure
 from hwflow.compress.training import train
 from hwflow.costs import Target, layer_shapes
@@ -47,7 +48,7 @@ class DecomposeStage:
         """The network with factors in place of each layer that is asked for, of the ranks that are
         given or else the least; those that will turn out to stay can't be known without trained
         weights."""
-        model = before.model
+        model = plain_weights(before.model)
         layers = {}
         for candidate in find_candidates(model, settings)[0]:
             methods = {m.name: m for m in methods_for(candidate.policy.method, candidate.size)}
@@ -60,6 +61,7 @@ class DecomposeStage:
 
     def run(self, model: nn.Module, settings: Decompose, context: StageContext) -> StageOutcome:
         """Decompose, refit, recalibrate, train, and measure on validation and test."""
+        model = plain_weights(model)
         candidates, left = find_candidates(model, settings)
         layer_uses = uses(model, context.data.shape)
         plan, stay = decompose(candidates, layer_uses, settings, context)
@@ -93,7 +95,7 @@ class DecomposeStage:
         self, model: nn.Module, settings: Decompose, structure: dict[str, Any]
     ) -> nn.Module:
         """The decomposed network, the factors without their values."""
-        model = copy.deepcopy(model)
+        model = copy.deepcopy(plain_weights(model))
         for name, made in structure["layers"].items():
             layer: Any = model.get_submodule(name)
             size = Dimensions.of(layer.weight)

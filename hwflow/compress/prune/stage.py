@@ -24,6 +24,7 @@ from hwflow.compress.prune.plan import (
 from hwflow.compress.prune.regularizer import RegularizedLoss
 from hwflow.compress.prune.schedule import Scheduler
 from hwflow.compress.prune.selection import EvenSelector, Selector, raw
+from hwflow.compress.reparametrized import plain_weights
 from hwflow.compress.stage import StageContext, StageOutcome, Untrained, measure
 from hwflow.compress.training import train
 from hwflow.costs import Target
@@ -71,6 +72,7 @@ class PruneStage:
         Raises:
             HwflowError: training failed, or the compact network is another one than was trained.
         """
+        model = plain_weights(model)
         dense, before = _weights(model), plain_state(model)
         plan = make_plan(model, settings, context.data.shape)
         costs = _costs(plan, model, context.data.shape, context.target)
@@ -102,8 +104,8 @@ class PruneStage:
             RequestError: see `make_plan`; also a budget that can't be had.
         """
         if not before.sized:
-            return before.assuming(NOTHING_PRUNED, shrinks=True)
-        compact = copy.deepcopy(before.model)
+            return before.assuming(NOTHING_PRUNED, plain_weights(before.model), shrinks=True)
+        compact = copy.deepcopy(plain_weights(before.model))
         plan = make_plan(compact, settings, data.shape)
         costs = _costs(plan, compact, data.shape, target)
         EvenSelector(plan, compact, settings, costs)(1.0)
@@ -113,6 +115,7 @@ class PruneStage:
 
     def rebuild(self, model: nn.Module, settings: Prune, structure: dict[str, Any]) -> nn.Module:
         """The network at its compact shapes; as it is, where only zeros are left."""
+        model = plain_weights(model)
         return removal.rebuild(model, structure) if structure else model
 
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from hwflow.compress.quantize.graph import standard_graph
 from hwflow.compress.quantize.tracing import called, is_relu
+from hwflow.compress.reparametrized import plain_weights
 
 
 @torch.no_grad()
@@ -31,7 +32,8 @@ def equalize(model: nn.Module) -> nn.Module:
             node.op, node.target = "call_module", f"{node.name}_relu"
             node.args, node.kwargs = (node.all_input_nodes[0],), {}
     traced.recompile()
-    equal = copy.deepcopy(model)
+    equal = copy.deepcopy(plain_weights(model))
+    values = EqualizeGraph().apply(traced).state_dict()
     # What the graph does not use is not in it.
-    equal.load_state_dict(EqualizeGraph().apply(traced).state_dict(), strict=False)
+    equal.load_state_dict(equal.state_dict() | values)
     return equal

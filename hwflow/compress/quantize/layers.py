@@ -11,7 +11,7 @@ from torch import nn
 from hwflow.compress.quantize.quantizers import activation_quantizer, is_integer, weight_quantizer
 from hwflow.compress.quantize.tracing import TRANSPOSED
 from hwflow.compress.quantize.values import plain
-from hwflow.errors import RequestError
+from hwflow.errors import HwflowError, RequestError
 from hwflow.networks import without_copies
 from hwflow.recipe import Quantize
 
@@ -51,7 +51,7 @@ def quant_layer(layer: nn.Module, settings: Quantize, *, last: bool, alone: bool
         quantized = qnn.QuantLinear(layer.in_features, layer.out_features, **options)
     else:
         quantized = _convolution(layer, options)
-    quantized.load_state_dict(layer.state_dict(), strict=False)
+    copy_values(layer, quantized)
     return quantized
 
 
@@ -139,7 +139,7 @@ def _attention(name: str, layer: nn.MultiheadAttention, settings: Quantize) -> n
         out_proj_weight_quant=weights,
         out_proj_bias_quant=bias,
     )
-    quantized.load_state_dict(layer.state_dict(), strict=False)
+    copy_values(layer, quantized)
     return quantized
 
 
@@ -173,8 +173,24 @@ def _recurrent(name: str, layer: Any, settings: Quantize) -> nn.Module:
         quantized = qnn.QuantRNN(
             layer.input_size, layer.hidden_size, nonlinearity=layer.nonlinearity, **options
         )
-    quantized.load_state_dict(layer.state_dict(), strict=False)
+    copy_values(layer, quantized)
     return without_copies(quantized)
+
+
+def copy_values(layer: nn.Module, quantized: nn.Module) -> None:
+    """Give a quantized layer the weights of the layer that it stands for; quantizers begin anew.
+
+    Raises:
+        HwflowError: one has a value that the other has no place for.
+    """
+    keys = quantized.load_state_dict(layer.state_dict(), strict=False)
+    left = [*keys.unexpected_keys, *(key for key in keys.missing_keys if "quant" not in key)]
+    if left:
+        raise HwflowError(
+            f"{type(layer).__name__} and {type(quantized).__name__} do not both have"
+            f" {', '.join(left)}",
+            hint="this is a defect of hwflow: tell us which layer it was",
+        )
 
 
 def _unknown(name: str, layer: nn.Module, what: str) -> RequestError:

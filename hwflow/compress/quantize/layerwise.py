@@ -9,6 +9,7 @@ from torch import nn
 from hwflow.compress.quantize.layers import quant_layer, quant_sequence_layer
 from hwflow.compress.quantize.policies import Policies
 from hwflow.compress.quantize.tracing import COMPUTE, SEQUENCE
+from hwflow.compress.reparametrized import plain_weights
 from hwflow.errors import RequestError
 from hwflow.recipe import Quantize
 
@@ -21,7 +22,7 @@ def quantize_layers(model: nn.Module, settings: Quantize) -> nn.Module:
         RequestError: there is no such layer, one has an option that Brevitas's layer does not, or
             a policy holds for nothing.
     """
-    quantized = copy.deepcopy(model)
+    quantized = copy.deepcopy(plain_weights(model))
     policies = Policies(settings)
     wanted = _outermost(quantized)
     if not wanted:

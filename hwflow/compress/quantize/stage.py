@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from hwflow.compress.distillation import objective_for
 from hwflow.compress.quantize.accumulator import check_accumulators, check_room
 from hwflow.compress.quantize.calibration import calibrate, check_rounding, post_train
 from hwflow.compress.quantize.equalization import equalize
+from hwflow.compress.quantize.equivalence import check_equal, with_relus
 from hwflow.compress.quantize.graph import quantize_network
 from hwflow.compress.quantize.inputs import input_structure
 from hwflow.compress.quantize.layerwise import quantize_layers
@@ -26,8 +28,10 @@ from hwflow.errors import RequestError
 from hwflow.recipe import Quantize
 from hwflow.recipe.stages.quantize import PERCENTILE, PostTraining
 
-# Samples that scales are set by where they need only be finite.
+# Samples that scales are set by where they need only be finite, and those on which the network is
+# compared with the float one.
 FEW = 2
+SEVERAL = 16
 # Quantizers of a network that are not known before it is looked at.
 _ANY_INPUT = {"bits": 8, "signed": True, "limit": 1.0}
 # Options that say how hwflow quantizes, which networks made of Brevitas layers do themselves.
@@ -83,6 +87,7 @@ class QuantizeStage:
         if form == "graph":
             structure |= input_structure(before.model, settings, few)
         quantized = self.rebuild(copy.deepcopy(before.model), settings, structure)
+        self._check_equal(before.model, settings, structure, few.floats(few.train))
         calibrate(quantized, [torch.from_numpy(few.floats(few.train))])
         return replace(before, model=quantized.eval())
 
@@ -97,6 +102,8 @@ class QuantizeStage:
             if post_training is not None and post_training.equalize:
                 model = equalize(model)
             structure |= input_structure(model, settings, context.data)
+        few = context.data.train.part(0, SEVERAL)
+        self._check_equal(model, settings, structure, context.data.floats(few))
         torch.manual_seed(context.seed)
         quantized = self.rebuild(model, settings, structure)
         check_room(quantized, context.data.shape)
@@ -105,6 +112,18 @@ class QuantizeStage:
         self._train(quantized, settings, context)
         check_accumulators(quantized.eval(), context.data.shape)
         return StageOutcome(quantized, measure(quantized, context), structure)
+
+    def _check_equal(
+        self,
+        model: nn.Module,
+        settings: Quantize,
+        structure: dict[str, Any],
+        samples: NDArray[Any],
+    ) -> None:
+        """See that what is quantized is the network that was given; see `check_equal`."""
+        if structure["form"] != "own":
+            quantized = self.rebuild(model, with_relus(settings), structure)
+            check_equal(model, quantized, torch.from_numpy(samples))
 
     def _train(self, quantized: nn.Module, settings: Quantize, context: StageContext) -> None:
         objective: Objective = objective_for(settings.distillation, quantized, context)

@@ -4,7 +4,8 @@ stand before them."""
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from hwflow.compress.quantize.tracing import (
     source,
 )
 from hwflow.compress.quantize.windows import covers, note_shapes
+from hwflow.errors import RequestError
 
 # They would change what another branch still reads.
 _IN_PLACE = (operator.iadd, "add_")
@@ -42,9 +44,8 @@ def standardize(traced: fx.GraphModule, example: torch.Tensor | None) -> None:
         if node.target in _IN_PLACE:
             node.op, node.target = "call_function", operator.add
         make = _MODULES.get(node.target) if node.op in {"call_function", "call_method"} else None
-        module = make(node) if make is not None else None
-        if module is not None:
-            _call(traced, node, module)
+        if make is not None:
+            _call(traced, node, make(node))
     _means(traced)
     if example is not None:
         _whole_images(traced, example)
@@ -63,39 +64,71 @@ def _call(traced: fx.GraphModule, node: fx.Node, module: nn.Module) -> None:
     node.args, node.kwargs = (source(node),), {}
 
 
-def _arguments(node: fx.Node, *names: str, **defaults: Any) -> dict[str, Any]:
-    """A call's arguments by name, without the first, which is the input."""
-    given = dict(zip(names, node.args[1:], strict=False))
-    return {**defaults, **given, **{k: v for k, v in node.kwargs.items() if k in names}}
+def _arguments(
+    node: fx.Node, names: Sequence[str], without: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
+    """What a function is called with behind its input, by name.
+
+    Args:
+        node: calls a function or a method.
+        names: of its arguments, in order, as a module takes them; `out` and the like are none.
+        without: those that a module has no place for, in order behind the others, with the value
+            at which they change nothing.
+
+    Raises:
+        RequestError: it is called with another argument, or with another value of those.
+    """
+    values = dict(zip((*names, *without), node.args[1:], strict=False))
+    values |= {name: value for name, value in node.kwargs.items() if name != "input"}
+    for name, value in values.items():
+        if name not in names and (name not in without or value != without[name]):
+            function = getattr(node.target, "__name__", str(node.target))
+            raise RequestError(
+                f"{place(node)}: {function} with {name}={value} is not supported",
+                hint=f"leave {name} out",
+            )
+    return {name: value for name, value in values.items() if name in names}
 
 
-def _dropout(node: fx.Node) -> nn.Module | None:
-    return nn.Dropout(_arguments(node, "p", p=0.5)["p"])
+def _dropout(kind: type[nn.Module]) -> Callable[[fx.Node], nn.Module]:
+    def make(node: fx.Node) -> nn.Module:
+        options = _arguments(node, ("p", "training", "inplace"))
+        # Networks are traced in training mode: `training=self.training` is True here.
+        return kind(options["p"]) if options["training"] else nn.Identity()
+
+    return make
 
 
-def _max_pool(kind: type[nn.Module]) -> Callable[[fx.Node], nn.Module | None]:
+def _max_pool(kind: type[nn.Module]) -> Callable[[fx.Node], nn.Module]:
     names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
-    return lambda node: kind(**_arguments(node, *names))
+    return lambda node: kind(**_arguments(node, names, {"return_indices": False}))
 
 
-def _average_pool(node: fx.Node) -> nn.Module | None:
-    names = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
-    return nn.AvgPool2d(**_arguments(node, *names))
+def _average_pool(kind: type[nn.Module], *more: str) -> Callable[[fx.Node], nn.Module]:
+    names = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", *more)
+    return lambda node: kind(**_arguments(node, names))
 
 
-def _adaptive(kind: type[nn.Module]) -> Callable[[fx.Node], nn.Module | None]:
-    return lambda node: kind(**_arguments(node, "output_size"))
+def _adaptive(kind: type[nn.Module]) -> Callable[[fx.Node], nn.Module]:
+    return lambda node: kind(**_arguments(node, ("output_size",)))
 
 
-_MODULES: dict[Any, Callable[[fx.Node], nn.Module | None]] = {
-    functional.dropout: _dropout,
+def _activation(kind: type[nn.Module]) -> Callable[[fx.Node], nn.Module]:
+    return lambda node: kind(**_arguments(node, ()))
+
+
+_MODULES: dict[Any, Callable[[fx.Node], nn.Module]] = {
+    functional.dropout: _dropout(nn.Dropout),
+    functional.dropout1d: _dropout(nn.Dropout1d),
+    functional.dropout2d: _dropout(nn.Dropout2d),
     functional.max_pool1d: _max_pool(nn.MaxPool1d),
     functional.max_pool2d: _max_pool(nn.MaxPool2d),
     torch.max_pool1d: _max_pool(nn.MaxPool1d),
     torch.max_pool2d: _max_pool(nn.MaxPool2d),
-    functional.avg_pool2d: _average_pool,
-    **dict.fromkeys((torch.sigmoid, functional.sigmoid, "sigmoid"), lambda node: nn.Sigmoid()),
-    **dict.fromkeys((torch.tanh, functional.tanh, "tanh"), lambda node: nn.Tanh()),
+    functional.avg_pool1d: _average_pool(nn.AvgPool1d),
+    functional.avg_pool2d: _average_pool(nn.AvgPool2d, "divisor_override"),
+    **dict.fromkeys((torch.sigmoid, functional.sigmoid, "sigmoid"), _activation(nn.Sigmoid)),
+    **dict.fromkeys((torch.tanh, functional.tanh, "tanh"), _activation(nn.Tanh)),
     functional.adaptive_avg_pool1d: _adaptive(nn.AdaptiveAvgPool1d),
     functional.adaptive_avg_pool2d: _adaptive(nn.AdaptiveAvgPool2d),
 }
@@ -109,14 +142,12 @@ def _means(traced: fx.GraphModule) -> None:
             "mean",
         ):
             continue
-        options = _arguments(node, "dim", "keepdim", dim=None, keepdim=False)
-        if not isinstance(options["dim"], tuple | list) or sorted(options["dim"]) not in (
-            [2, 3],
-            [-2, -1],
-        ):
+        options = _arguments(node, ("dim", "keepdim"), {"dtype": None})
+        axes = options.get("dim")
+        if not isinstance(axes, tuple | list) or sorted(axes) not in ([2, 3], [-2, -1]):
             continue
         _call(traced, node, nn.AdaptiveAvgPool2d(1))
-        if not options["keepdim"]:
+        if not options.get("keepdim", False):
             name = f"{node.name}_flatten"
             traced.add_submodule(name, nn.Flatten())
             with traced.graph.inserting_after(node):

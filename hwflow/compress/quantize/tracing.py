@@ -13,6 +13,7 @@ from brevitas.nn.mixin.base import QuantLayerMixin, QuantRecurrentLayerMixin
 from torch import fx, nn
 from torch.nn import functional
 
+from hwflow.compress.reparametrized import plain_weights
 from hwflow.errors import RequestError
 from hwflow.networks import Rescale, TensorNorm
 
@@ -64,7 +65,7 @@ def trace(model: nn.Module) -> fx.GraphModule:
     Raises:
         RequestError: its forward depends on data.
     """
-    own = copy.deepcopy(model).train()
+    own = copy.deepcopy(plain_weights(model)).train()
     try:
         graph = _Tracer().trace(own)
     except Exception as error:  # Whatever the network's own code raises of a stand-in.
