@@ -65,8 +65,8 @@ def _call(traced: fx.GraphModule, node: fx.Node, module: nn.Module) -> None:
 
 def _arguments(node: fx.Node, *names: str, **defaults: Any) -> dict[str, Any]:
     """A call's arguments by name, without the first, which is the input."""
-    given = dict(zip(names, node.args[1:], strict=False))
-    return {**defaults, **given, **{k: v for k, v in node.kwargs.items() if k in names}}
+    positional = dict(zip(names, node.args[1:], strict=False))
+    return {**defaults, **positional, **{k: v for k, v in node.kwargs.items() if k in names}}
 
 
 def _dropout(node: fx.Node) -> nn.Module | None:
