@@ -47,10 +47,10 @@ class Registry(Generic[Member]):
     @cached_property
     def _members(self) -> tuple[Member, ...]:
         own = [importlib.import_module(name) for name in own_modules(self.package)]
-        found = [m for module in own for m in _several(getattr(module, self.attribute, ()))]
+        members = [m for module in own for m in _several(getattr(module, self.attribute, ()))]
         for point in entry_points(self.package):
-            found += self._others(point)
-        return tuple(found)
+            members += self._others(point)
+        return tuple(members)
 
     def _others(self, point: metadata.EntryPoint) -> list[Any]:
         """What an installed package adds.
@@ -66,13 +66,13 @@ class Registry(Generic[Member]):
                 f"{where} can't be loaded: {type(error).__name__}: {error}",
                 hint="mend or uninstall that package",
             ) from error
-        found = _several(loaded if point.attr else getattr(loaded, self.attribute, ()))
-        if not found or not all(self._is_one(member) for member in found):
+        members = _several(loaded if point.attr else getattr(loaded, self.attribute, ()))
+        if not members or not all(self._is_one(member) for member in members):
             raise HwflowError(
                 f"{where} gives no {self._kind_in_words}",
                 hint=f"name a module that has {self.attribute}, or the object itself",
             )
-        return found
+        return members
 
     def _is_one(self, member: Any) -> bool:
         if get_origin(self.kind) is not type:

@@ -74,10 +74,10 @@ def prepare(
     """
     if inputs is not None:
         overrides = [*overrides, f"model.inputs={json.dumps(str(inputs.resolve()))}"]
-    loaded, found = load_recipe(recipe, overrides), load_board(board)
-    clock_mhz(loaded.recipe.hardware, found)
-    run_dir = out or Path("runs") / f"{loaded.recipe.name}-{found.name}"
-    return Request(loaded, found, run_dir)
+    loaded, loaded_board = load_recipe(recipe, overrides), load_board(board)
+    clock_mhz(loaded.recipe.hardware, loaded_board)
+    run_dir = out or Path("runs") / f"{loaded.recipe.name}-{loaded_board.name}"
+    return Request(loaded, loaded_board, run_dir)
 
 
 def save_request(request: Request) -> None:

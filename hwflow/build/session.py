@@ -103,21 +103,21 @@ def _verdict(request: Request, records: Mapping[str, StepRecord]) -> HwflowError
             check_capacity(synthesis.nodes, request.board, synthesis.tool)
         except HwflowError as error:
             return error
-    found = _mismatches(records)
-    if not found:
+    mismatches = _mismatches(records)
+    if not mismatches:
         return None
     return HwflowError(
-        f"verification failed: {'; '.join(found)}",
+        f"verification failed: {'; '.join(mismatches)}",
         hint=f"this is a defect of hwflow or of FINN+; {request.run_dir} reproduces it",
     )
 
 
 def _mismatches(records: Mapping[str, StepRecord]) -> list[str]:
-    found = records["sim"].read(VerificationFacts).failures() if "sim" in records else []
+    failures = records["sim"].read(VerificationFacts).failures() if "sim" in records else []
     wrong = records["netlist"].read(NetlistFacts).mismatches if "netlist" in records else 0
     if wrong:
-        found.append(f"the netlist differs from the RTL in {wrong} frames")
-    return found
+        failures.append(f"the netlist differs from the RTL in {wrong} frames")
+    return failures
 
 
 # ---------------------------------------------------------------------------- verifying a run

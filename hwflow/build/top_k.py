@@ -7,22 +7,22 @@ from hwflow.host import Division
 from hwflow.recipe.hardware import Hardware
 
 
-def choosing(hardware: Hardware, given: int | None) -> Hardware:
+def choosing(hardware: Hardware, top_k: int | None) -> Hardware:
     """What a recipe asks for, `top_k` filled in.
 
     Args:
         hardware: of the recipe.
-        given: classes that a model file puts out; None: it puts out numbers.
+        top_k: classes that a model file puts out; None: it puts out numbers.
 
     Raises:
         RequestError: the two differ.
     """
-    given = given or 1
-    if hardware.top_k is None or given == 1:
-        return hardware.model_copy(update={"top_k": hardware.top_k or given})
-    if hardware.top_k != given:
+    top_k = top_k or 1
+    if hardware.top_k is None or top_k == 1:
+        return hardware.model_copy(update={"top_k": hardware.top_k or top_k})
+    if hardware.top_k != top_k:
         raise RequestError(
-            f"the model file puts out {given} classes, but hardware.top_k is {hardware.top_k}",
+            f"the model file puts out {top_k} classes, but hardware.top_k is {hardware.top_k}",
             hint="leave hardware.top_k out",
         )
     return hardware

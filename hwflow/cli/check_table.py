@@ -13,36 +13,36 @@ LISTED = 6
 _LABELS = {"before": "host first", "behind": "host last"}
 
 
-def table(found: Check) -> RenderableType:
+def table(check: Check) -> RenderableType:
     """The layers, their totals against the board, and what goes to the host."""
-    parts: list[RenderableType] = [Text(f"{found.recipe} for {found.board}", style="bold")]
-    parts += [Text.assemble(("assumed    ", "dim"), said) for said in found.assumptions]
-    parts += [_host(part) for part in found.host if part.place == "before"]
-    if found.layers:
-        parts.append(_layers(found))
-    parts += [_host(part) for part in found.host if part.place == "behind"]
-    if found.ends is not None:
-        parts.append(Text(f"ends       no accelerator: {found.ends}", style="yellow"))
+    parts: list[RenderableType] = [Text(f"{check.recipe} for {check.board}", style="bold")]
+    parts += [Text.assemble(("assumed    ", "dim"), said) for said in check.assumptions]
+    parts += [_host(part) for part in check.host if part.place == "before"]
+    if check.layers:
+        parts.append(_layers(check))
+    parts += [_host(part) for part in check.host if part.place == "behind"]
+    if check.ends is not None:
+        parts.append(Text(f"ends       no accelerator: {check.ends}", style="yellow"))
         return Group(*parts)
-    slowest = max(found.layers, key=lambda layer: layer.cycles)
+    slowest = max(check.layers, key=lambda layer: layer.cycles)
     parts.append(
         Text.assemble(
             ("speed      ", "dim"),
-            (f"at most {found.frames_per_second:,.0f} frames/s", "bold"),
-            f" at {found.clock_mhz:g} MHz: {found.bound_cycles:,} cycles a frame ({slowest.name})",
+            (f"at most {check.frames_per_second:,.0f} frames/s", "bold"),
+            f" at {check.clock_mhz:g} MHz: {check.bound_cycles:,} cycles a frame ({slowest.name})",
         )
     )
-    parts.append(_resources(found))
+    parts.append(_resources(check))
     return Group(*parts)
 
 
-def _layers(found: Check) -> Table:
+def _layers(check: Check) -> Table:
     shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("layer", "RTL", "kernel"):
         shown.add_column(name)
     for name in ("PE", "of", "SIMD", "of", "cycles", "LUT*", "DSP*", "BRAM18*", "URAM*"):
         shown.add_column(name, justify="left" if name == "of" else "right")
-    for layer in found.layers:
+    for layer in check.layers:
         shown.add_row(
             layer.name,
             layer.rtl,
@@ -71,14 +71,14 @@ def _host(part: HostPart) -> Text:
     return Text.assemble((f"{_LABELS[part.place]:<11}", "dim"), text)
 
 
-def _resources(found: Check) -> Text:
+def _resources(check: Check) -> Text:
     text = Text.assemble(("resources* ", "dim"))
-    assert found.estimates is not None
-    available = found.available.model_dump()
-    for key, count in found.estimates.model_dump().items():
+    assert check.estimates is not None
+    available = check.available.model_dump()
+    for key, count in check.estimates.model_dump().items():
         if count or available[key]:
             share = count / available[key] if available[key] else float("inf")
             text.append(f"{count:,} {key.upper()}", "bold red" if share > 1 else "bold")
             text.append(f" of {available[key]:,} ({share:.0%})  ")
-    text.append(f"[{found.included}]", "dim")
+    text.append(f"[{check.included}]", "dim")
     return text

@@ -143,12 +143,12 @@ def check(recipe: str, board: str, overrides: Sequence[str], as_json: bool) -> N
 
     console = _console()
     request = prepare(recipe, board, overrides=overrides)
-    found = check_alone(request.recipe, request.board, request.loaded.base)
+    outcome = check_alone(request.recipe, request.board, request.loaded.base)
     if as_json:
-        click.echo(found.model_dump_json(indent=1))
+        click.echo(outcome.model_dump_json(indent=1))
     else:
-        console.print(table(found), soft_wrap=True)
-    check_fits(found, request.board)
+        console.print(table(outcome), soft_wrap=True)
+    check_fits(outcome, request.board)
 
 
 class _Samples(click.ParamType[Any]):
@@ -226,8 +226,8 @@ def report(runs: tuple[Path, ...], style: str | None, output: Path | None) -> No
 
     reports = [load_report(run) for run in runs]
     if style is None and output is None:
-        for found in reports:
-            _console().print(summary(found), soft_wrap=True)
+        for run_report in reports:
+            _console().print(summary(run_report), soft_wrap=True)
         return
     suffix = style or (output.suffix.removeprefix(".") if output else "")
     if suffix not in FORMATS:

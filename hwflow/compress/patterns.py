@@ -21,8 +21,8 @@ def matched(pattern: str, names: Iterable[str], where: str) -> set[str]:
         RequestError: it matches none; offers the nearest names.
     """
     names = list(names)
-    found = {name for name in names if matches(pattern, name)}
-    if found:
-        return found
+    layers = {name for name in names if matches(pattern, name)}
+    if layers:
+        return layers
     hint = nearest(pattern, names) if names else "there are none"
     raise RequestError(f"{where}: {pattern!r} matches no layer", hint=hint)

@@ -65,4 +65,5 @@ def _remove(module: nn.Module, hook: object) -> None:
     elif isinstance(hook, SpectralNorm):
         remove_spectral_norm(module, hook.name)
     elif isinstance(hook, BasePruningMethod):
-        prune.remove(module, hook._tensor_name)
+        remove_mask: Any = prune.remove  # It has no types.
+        remove_mask(module, hook._tensor_name)

@@ -83,15 +83,16 @@ class Watch(Callback):
         )
 
     def _stopped(self, trainer: lightning.Trainer, what: str, step: int) -> HwflowError:
-        kept = "no epoch was finished before"
+        checkpoint = "no epoch was finished before"
         if self.best.best_model_path:
             score = f"{float(self.best.best_model_score or 0):.2%}"
-            kept = (
+            checkpoint = (
                 f"the best network so far ({score} on validation) is kept in"
                 f" {self.best.best_model_path}"
             )
         return HwflowError(
-            f"training diverged: {what} in epoch {trainer.current_epoch + 1}, step {step}; {kept}",
+            f"training diverged: {what} in epoch {trainer.current_epoch + 1}, step {step};"
+            f" {checkpoint}",
             hint="lower learning_rate",
         )
 

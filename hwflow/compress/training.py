@@ -161,8 +161,8 @@ class _Teller(Callback):
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
         done, all_ = trainer.current_epoch + 1, trainer.max_epochs or 1
-        found = module.right / module.seen
-        self.context.note(f"epoch {done} of {all_}, validation {found:.2%}", done / all_)
+        accuracy = module.right / module.seen
+        self.context.note(f"epoch {done} of {all_}, validation {accuracy:.2%}", done / all_)
 
 
 def train(
@@ -229,8 +229,8 @@ def train(
             _fit(trainer, classifier, batches, validation)
     classifier.cpu()
     if not last:
-        kept = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
-        classifier.load_state_dict(kept["state_dict"])
+        checkpoint = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
+        classifier.load_state_dict(checkpoint["state_dict"])
     model.eval()
 
 

@@ -28,16 +28,16 @@ def files(kind: Kind) -> dict[str, Path]:
         HwflowError: the installation lacks the folder, an entry point names no folder, or two
             files have the same name.
     """
-    found = {file.stem: file for file in _folder(kind).glob("*.yaml")}
+    by_name = {file.stem: file for file in _folder(kind).glob("*.yaml")}
     for point in entry_points(f"hwflow.{kind}"):
         for file in _folder_of(point, kind).glob("*.yaml"):
-            if file.stem in found:
+            if file.stem in by_name:
                 raise HwflowError(
-                    f"{file} is called like {found[file.stem]}",
+                    f"{file} is called like {by_name[file.stem]}",
                     hint="rename one of the two, or uninstall the package that it is of",
                 )
-            found[file.stem] = file
-    return dict(sorted(found.items()))
+            by_name[file.stem] = file
+    return dict(sorted(by_name.items()))
 
 
 def names(kind: Kind) -> list[str]:
@@ -47,22 +47,22 @@ def names(kind: Kind) -> list[str]:
 
 def _folder(kind: Kind) -> Path:
     """hwflow's own folder: in the source tree, or inside the package."""
-    for place in (PACKAGE / "shipped" / kind, PACKAGE.parent / kind):
-        if place.is_dir():
-            return place
+    for folder in (PACKAGE / "shipped" / kind, PACKAGE.parent / kind):
+        if folder.is_dir():
+            return folder
     raise HwflowError(f"the installed hwflow has no {kind}", hint="reinstall hwflow")
 
 
 def _folder_of(point: metadata.EntryPoint, kind: Kind) -> Path:
     where = f"entry point {point.name} = {point.value!r}"
     try:
-        place = point.load()
+        package = point.load()
     except Exception as error:
         raise HwflowError(
             f"{where} can't be loaded: {type(error).__name__}: {error}",
             hint="mend or uninstall that package",
         ) from error
-    folders = [Path(folder) for folder in getattr(place, "__path__", ())]
+    folders = [Path(folder) for folder in getattr(package, "__path__", ())]
     if len(folders) != 1:
         raise HwflowError(f"{where} is no package", hint=f"name the package with the {kind}")
     return folders[0]

@@ -43,12 +43,12 @@ class Source:
     def place(self, path: Path_) -> str:
         """`file:line: a.b` of a key, or of the nearest key above it that is in the file."""
         dotted = ".".join(str(key) for key in path)
-        for given, called in self.given.items():
-            shared = min(len(given), len(path))
+        for override, called in self.given.items():
+            shared = min(len(override), len(path))
             if (
                 path
-                and given[:shared] == path[:shared]
-                and (len(given) <= len(path) or path not in self.lines)
+                and override[:shared] == path[:shared]
+                and (len(override) <= len(path) or path not in self.lines)
             ):
                 return f"{called}: {dotted}"
         for length in range(len(path), 0, -1):
@@ -93,8 +93,8 @@ def parse_yaml(text: str, name: str) -> Source:
         loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None or not isinstance(node, yaml.MappingNode):
-            found = "empty" if node is None else "not a mapping of keys to values"
-            raise RequestError(f"{name}: the file is {found}", hint="write `key: value` lines")
+            content = "empty" if node is None else "not a mapping of keys to values"
+            raise RequestError(f"{name}: the file is {content}", hint="write `key: value` lines")
         lines: dict[Path_, int] = {}
         _index(node, (), lines, name)
         return Source(name, loader.construct_document(node), lines)
@@ -266,8 +266,8 @@ def _models(annotation: Any) -> list[tuple[type[BaseModel], str]]:
 
 
 def _fields_at(model: type[BaseModel], location: Sequence[Key]) -> list[str]:
-    found = _model_at(model, location)
-    return list(found.model_fields) if found is not None else []
+    nested = _model_at(model, location)
+    return list(nested.model_fields) if nested is not None else []
 
 
 def _describe(model: type[BaseModel], location: Sequence[Key]) -> str | None:

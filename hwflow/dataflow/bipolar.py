@@ -63,17 +63,17 @@ def _numbers(model: ModelWrapper) -> set[str]:
     binary = {name for name in model.get_all_tensor_names() if _is_binary(model, name)}
     wide: set[str] = set()
     while True:
-        found = set(wide)
+        wider = set(wide)
         for node in model.graph.node:
             touched = {name for name in (*node.input, *node.output) if name in binary}
             layer = implementation(model, node)
             if layer(node).keeps_binary():
-                found |= touched if touched & found else set()
+                wider |= touched if touched & wider else set()
             elif not layer.TAKES_BINARY:
-                found |= {name for name in node.input if name in binary}
-        if found == wide:
+                wider |= {name for name in node.input if name in binary}
+        if wider == wide:
             return {name for name in wide if model.get_initializer(name) is None}
-        wide = found
+        wide = wider
 
 
 def _is_binary(model: ModelWrapper, name: str) -> bool:

@@ -78,7 +78,10 @@ def choose_mvau(
         if isinstance(layer, MultiplyingLayer)
     }
     layers = [
-        Layer(name, {unit: _cost(hardware_layer(made), board.part) for unit, made in units.items()})
+        Layer(
+            name,
+            {unit: _cost(hardware_layer(variant), board.part) for unit, variant in units.items()},
+        )
         for name, (_, units) in nodes.items()
     ]
     users = {name: user_name(node) for name, (node, _) in nodes.items()}

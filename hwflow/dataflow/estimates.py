@@ -15,13 +15,13 @@ def estimates(model: ModelWrapper, part: str) -> dict[str, Resources]:
         model: RTL hardware layers, folded.
         part: FPGA part.
     """
-    found = {}
+    by_node = {}
     for node in model.graph.node:
         estimate = getCustomOp(node).node_res_estimation(part)
-        found[node.name] = Resources(
+        by_node[node.name] = Resources(
             lut=int(estimate["LUT"]),
             dsp=int(estimate["DSP"]),
             bram18=int(estimate["BRAM_18K"]),
             uram=int(estimate["URAM"]),
         )
-    return found
+    return by_node

@@ -41,8 +41,8 @@ def fold_from_file(model: ModelWrapper, path: Path) -> None:
         try:
             layer.follow(model, reader, _given(source, layer, entries))
         except HwflowError as error:
-            place = source.place((entries[node.name],) if node.name in entries else ())
-            raise RequestError(f"{place}: {error.message}", hint=error.hint) from error
+            location = source.place((entries[node.name],) if node.name in entries else ())
+            raise RequestError(f"{location}: {error.message}", hint=error.hint) from error
 
 
 def _entries(source: Source, model: ModelWrapper) -> dict[str, Key]:
@@ -54,29 +54,30 @@ def _entries(source: Source, model: ModelWrapper) -> dict[str, Key]:
     in_users_names = all(str(key) in users for key in source.data)
     entries: dict[str, Key] = {}
     for key in source.data:
-        name, place = str(key), source.place((key,))
+        name, location = str(key), source.place((key,))
         if isinstance(key, float):
             raise RequestError(
-                f"{place}: {key} is a number, not the name of a layer", hint="write it in quotes"
+                f"{location}: {key} is a number, not the name of a layer", hint="write it in quotes"
             )
         meant = dict.fromkeys(users.get(name, ()))
         if name in own and not in_users_names:
             meant[name] = None
         if not meant:
             raise RequestError(
-                f"{place}: the network has no layer {name!r}", hint=nearest(name, list(users))
+                f"{location}: the network has no layer {name!r}", hint=nearest(name, list(users))
             )
         if len(meant) > 1:
             raise RequestError(
-                f"{place}: {name} can mean the RTL modules {' and '.join(meant)}",
+                f"{location}: {name} can mean the RTL modules {' and '.join(meant)}",
                 hint="name all layers as in the network: hwflow check lists both names",
             )
-        (found,) = meant
-        if found in entries:
+        (rtl_name,) = meant
+        if rtl_name in entries:
             raise RequestError(
-                f"{place}: {name} and {entries[found]} are the same layer", hint="keep one of them"
+                f"{location}: {name} and {entries[rtl_name]} are the same layer",
+                hint="keep one of them",
             )
-        entries[found] = key
+        entries[rtl_name] = key
     return entries
 
 
@@ -87,27 +88,28 @@ def _given(source: Source, layer: HardwareLayer, entries: dict[str, Key]) -> dic
         return {}
     data: dict[Any, Any] = source.data
     key_of = entries[node.name]
-    given, keys = data[key_of] or {}, layer.choices()
-    if not isinstance(given, dict):
+    folding, keys = data[key_of] or {}, layer.choices()
+    if not isinstance(folding, dict):
         raise RequestError(
-            f"{source.place((key_of,))}: is {given!r}, not `pe: N, simd: N`",
+            f"{source.place((key_of,))}: is {folding!r}, not `pe: N, simd: N`",
             hint=f"it folds by {', '.join(keys)}",
         )
-    for key, value in given.items():
-        place = source.place((key_of, key))
+    for key, value in folding.items():
+        location = source.place((key_of, key))
         if key not in keys:
             raise RequestError(
-                f"{place}: {user_name(node)} has no {key!r}", hint=f"it folds by {', '.join(keys)}"
+                f"{location}: {user_name(node)} has no {key!r}",
+                hint=f"it folds by {', '.join(keys)}",
             )
         if not isinstance(value, int) or isinstance(value, bool) or value not in keys[key]:
             raise RequestError(
-                f"{place}: {key} of {user_name(node)} is {value!r}, which does not divide"
+                f"{location}: {key} of {user_name(node)} is {value!r}, which does not divide"
                 f" {keys[key][-1]}",
                 hint=f"one of {', '.join(map(str, keys[key]))}",
             )
-    return given
+    return folding
 
 
-def _fold(layer: HardwareLayer, given: dict[str, int]) -> None:
+def _fold(layer: HardwareLayer, folding: dict[str, int]) -> None:
     for key in layer.sizes():
-        layer.set_nodeattr(key.upper(), given.get(key, 1))
+        layer.set_nodeattr(key.upper(), folding.get(key, 1))

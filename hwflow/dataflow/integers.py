@@ -168,8 +168,8 @@ class _Builder:
             with _locating(node.output[0]):
                 self.wires[node.output[0]] = self._translate(node)
         with _locating(None):
-            made = end(self.graph, self._wire(self.reference.output))
-        return self.graph.model(), made
+            ending = end(self.graph, self._wire(self.reference.output))
+        return self.graph.model(), ending
 
     def _wire(self, name: str) -> Wire:
         wire = self.wires[name]
@@ -197,10 +197,10 @@ class _Builder:
             raise HwflowError(
                 f"{node.name}: {node.op_type} can't be lowered", hint=f"use {SUPPORTED}"
             )
-        made = lower(self.graph, self.reference, node, wire)
+        output = lower(self.graph, self.reference, node, wire)
         if operation.codes:
-            self.steps[node.output[0]] = made.name
-        return made
+            self.steps[node.output[0]] = output.name
+        return output
 
     def _elementwise(self, node: onnx.NodeProto, wire: Wire, source: str) -> Wire:
         if node.op_type == "Div" and node.input[0] != source:
@@ -213,9 +213,9 @@ class _Builder:
         def function(n: Integers) -> Value:
             return evaluate(node, self.reference.operands(node, {source: before(n)}))
 
-        made = replace(wire, function=function, nodes=(*wire.nodes, node.name))
-        made.at(made.low[None])  # Fails where it depends on the place in the image.
-        return made
+        output = replace(wire, function=function, nodes=(*wire.nodes, node.name))
+        output.at(output.low[None])  # Fails where it depends on the place in the image.
+        return output
 
 
 @contextmanager

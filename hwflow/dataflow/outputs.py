@@ -42,9 +42,9 @@ class OutputCode:
         mean one value: there it is 0."""
         scale = np.where(self.scale == 0, 1.0, self.scale)
         exact = np.where(self.scale == 0, 0.0, (values - self.zero) / scale)
-        made = np.zeros((len(values), len(self.places)), np.int64)
-        made[:, self.places] = np.rint(exact).reshape(len(values), -1)
-        return made
+        integers = np.zeros((len(values), len(self.places)), np.int64)
+        integers[:, self.places] = np.rint(exact).reshape(len(values), -1)
+        return integers
 
 
 def end_with(graph: HardwareGraph, wire: Wire) -> OutputCode:

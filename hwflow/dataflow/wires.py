@@ -72,19 +72,19 @@ class Wire:
         Raises:
             HwflowError: it depends on where in the image a number lies.
         """
-        made = self.function(integers.reshape(len(integers), *self.grid))
-        if real(made).shape != (len(integers), *self.grid):
+        value = self.function(integers.reshape(len(integers), *self.grid))
+        if real(value).shape != (len(integers), *self.grid):
             raise HwflowError(
                 f"{', '.join(self.nodes)}: what it does depends on the place in the image",
                 hint="scale, shift and normalise by channel",
             )
-        if not isinstance(made, Quantized):
-            return made.reshape(len(integers), -1)
-        scale = np.asarray(made.scale)
+        if not isinstance(value, Quantized):
+            return value.reshape(len(integers), -1)
+        scale = np.asarray(value.scale)
         if scale.size > 1:
             scale = np.broadcast_to(scale, (1, *self.grid)).reshape(-1)
-        codes = made.codes.reshape(len(integers), -1)
-        return Quantized(codes, scale, made.minimum, made.maximum, made.bipolar)
+        codes = value.codes.reshape(len(integers), -1)
+        return Quantized(codes, scale, value.minimum, value.maximum, value.bipolar)
 
     def reals(self, integers: Integers) -> NDArray[np.float64]:
         """The real value of integers (N, C) or (N, F)."""

@@ -46,7 +46,7 @@ class Closure:
     @property
     def version(self) -> str:
         """Hash of the sources' contents and the distributions' versions."""
-        hashes = {place: file_hash(path) for place, path in self.sources.items()}
+        hashes = {location: file_hash(path) for location, path in self.sources.items()}
         return value_hash([hashes, {name: _version(name) for name in self.distributions}])
 
 
@@ -68,7 +68,7 @@ def closure(module: str, package: Path = PACKAGE) -> Closure:
     roots = {"hwflow": package, **_outsiders()}
     top = module.split(".")[0]
     roots.setdefault(top, _root(top))
-    found: dict[str, Path] = {}
+    sources: dict[str, Path] = {}
     foreign: set[str] = set()
     names, seen = [module], {module}
     while names:
@@ -76,7 +76,7 @@ def closure(module: str, package: Path = PACKAGE) -> Closure:
         path = _path(name, roots)
         if path is None:
             raise ModuleNotFoundError(f"there is no module {name}", name=name)
-        found |= _files(path, roots)
+        sources |= _files(path, roots)
         for imported in (*_parents(name), *_imported(name, path, roots)):
             top = imported.split(".")[0]
             if top not in roots:
@@ -84,7 +84,7 @@ def closure(module: str, package: Path = PACKAGE) -> Closure:
             elif imported not in seen and _path(imported, roots) is not None:
                 seen.add(imported)
                 names.append(imported)
-    return Closure(dict(sorted(found.items())), _distributions(frozenset(foreign)))
+    return Closure(dict(sorted(sources.items())), _distributions(frozenset(foreign)))
 
 
 def _outsiders() -> dict[str, Path]:
@@ -112,8 +112,8 @@ def _path(name: str, roots: Mapping[str, Path]) -> Path | None:
     root = roots[top]
     if root.is_file():
         return None if rest else root
-    place = root.joinpath(*rest)
-    for path in (place / "__init__.py", place.with_name(f"{place.name}.py")):
+    base = root.joinpath(*rest)
+    for path in (base / "__init__.py", base.with_name(f"{base.name}.py")):
         if path.is_file():
             return path
     return None
@@ -125,11 +125,11 @@ def _files(path: Path, roots: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:
         if path == root:
             yield path.name, path
         elif path.is_relative_to(root):
-            place = Path(top) / path.relative_to(root)
-            yield place.as_posix(), path
+            location = Path(top) / path.relative_to(root)
+            yield location.as_posix(), path
             for other in path.parent.iterdir():
                 if other.is_file() and other.suffix not in _CODE and other.name[0] != ".":
-                    yield place.with_name(other.name).as_posix(), other
+                    yield location.with_name(other.name).as_posix(), other
 
 
 def _parents(name: str) -> list[str]:
@@ -209,7 +209,9 @@ def _distributions(modules: frozenset[str]) -> tuple[str, ...]:
 @cache
 def _providers() -> Mapping[str, list[str]]:
     names = metadata.packages_distributions()
-    return {m: found for m, found in names.items() if m not in sys.stdlib_module_names}
+    return {
+        m: distributions for m, distributions in names.items() if m not in sys.stdlib_module_names
+    }
 
 
 @cache

@@ -295,9 +295,9 @@ class _Build:
             if record.causes.get(name) != causes.get(name)
         ]
         changed += [
-            place
-            for place, digest in record.followed.items()
-            if followed_hash(step.base / place) != digest
+            file
+            for file, digest in record.followed.items()
+            if followed_hash(step.base / file) != digest
         ]
         if changed:
             return None, f"{' and '.join(changed)} changed"
@@ -325,11 +325,11 @@ class _Build:
         strangers = strange_files(folder, record)
         if not strangers:
             return
-        kept = self.run_dir / KEPT / time.strftime("%Y%m%d-%H%M%S") / record.folder
+        destination = self.run_dir / KEPT / time.strftime("%Y%m%d-%H%M%S") / record.folder
         for path in strangers:
-            (kept / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).rename(kept / path)
-        self._tell("kept", record.step, f"{_listed(folder, strangers)} moved to {kept}")
+            (destination / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).rename(destination / path)
+        self._tell("kept", record.step, f"{_listed(folder, strangers)} moved to {destination}")
 
     def _record_of(self, name: str) -> Path:
         return self.own / "steps" / f"{name}.json"

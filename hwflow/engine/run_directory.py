@@ -121,10 +121,10 @@ def _entitle(run_dir: Path, title: str) -> None:
     file = run_dir / OWN / "title"
     if not file.exists():
         write_whole(file, title.encode())
-    found = file.read_text()
-    if found != title:
+    existing = file.read_text()
+    if existing != title:
         raise RequestError(
-            f"{run_dir} holds a build of {found or 'something else'}, not of {title}",
+            f"{run_dir} holds a build of {existing or 'something else'}, not of {title}",
             hint="choose another folder with --out, or delete that one",
         )
 
@@ -156,9 +156,9 @@ def disk_errors(run_dir: Path, doing: str) -> Iterator[None]:
     except Exception as error:
         reason = _full(error, run_dir)
         if reason is not None:
-            place, free = _scarcest(run_dir)
+            folder, free = _scarcest(run_dir)
             raise DiskError(
-                f"no space left in {place} while {doing}: {reason}, {_bytes(free)} free",
+                f"no space left in {folder} while {doing}: {reason}, {_bytes(free)} free",
                 hint="make room and run the same command again; finished steps are kept",
             ) from error
         if isinstance(error, OSError) and _refuses(error, run_dir):
@@ -196,7 +196,7 @@ def _refuses(error: OSError, run_dir: Path) -> bool:
 def _scarcest(run_dir: Path) -> tuple[Path, int]:
     """The place with the least bytes free, of those that a build writes to."""
     places = [run_dir, Path(tempfile.gettempdir())]
-    return min(((place, _free(place)) for place in places), key=lambda pair: pair[1])
+    return min(((folder, _free(folder)) for folder in places), key=lambda pair: pair[1])
 
 
 def _free(folder: Path) -> int:

@@ -47,28 +47,28 @@ class Order:
 
     def _related(self, *, forwards: bool) -> set[int]:
         """The products and what they depend on, or what depends on them."""
-        found = set(self.products)
+        related = set(self.products)
         if forwards:
             for number, sources in enumerate(self.reads):
-                if found.intersection(sources):
-                    found.add(number)
+                if related.intersection(sources):
+                    related.add(number)
         else:
             for number in reversed(range(len(self.reads))):
-                if number in found:
-                    found.update(self.reads[number])
-        return found
+                if number in related:
+                    related.update(self.reads[number])
+        return related
 
     def bottlenecks(self) -> list[int]:
         """Operations through whose value every path from the input to the output goes."""
         last: dict[int, int] = {}
         for number, sources in enumerate(self.reads):
             last.update(dict.fromkeys(sources, number))
-        found, latest = [], last.get(INPUT, 0)
+        numbers, latest = [], last.get(INPUT, 0)
         for number in range(len(self.reads)):
             if latest <= number:
-                found.append(number)
+                numbers.append(number)
             latest = max(latest, last.get(number, number))
-        return found
+        return numbers
 
     def begin(self, behind: int, quantizers: Collection[int]) -> int | None:
         """The first quantizer after an operation at which the graph can be divided in front of all
@@ -80,8 +80,8 @@ class Order:
                 be one of them.
         """
         first = min(self.products, default=len(self.reads))
-        found = (n for n in self.bottlenecks() if n in quantizers and behind < n <= first)
-        return next(found, None)
+        borders = (n for n in self.bottlenecks() if n in quantizers and behind < n <= first)
+        return next(borders, None)
 
     def end(self, before: int) -> int | None:
         """The last operation before another one at whose value the graph can be divided behind all

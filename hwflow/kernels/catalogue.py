@@ -71,19 +71,19 @@ def implementation(model: ModelWrapper, node: onnx.NodeProto) -> type[HardwareLa
     if node.domain == RTL and node.op_type in layers:
         return layers[node.op_type]
     based = [layer for layer in layers.values() if layer.BASE.__name__ == node.op_type]
-    found = [layer for layer in based if layer.implements(model, node)]
-    if not found:
+    implementations = [layer for layer in based if layer.implements(model, node)]
+    if not implementations:
         known = sorted({layer.BASE.__name__ for layer in layers.values()})
         raise HwflowError(
             f"{node.name}: the operation {node.op_type} has no RTL implementation",
             hint=f"hardware takes {', '.join(known)}",
         )
-    if len(found) > 1:
-        names = " and ".join(f"{layer.__module__}.{layer.__name__}" for layer in found)
+    if len(implementations) > 1:
+        names = " and ".join(f"{layer.__module__}.{layer.__name__}" for layer in implementations)
         raise HwflowError(
             f"{node.name}: {names} all implement {node.op_type}", hint="uninstall one of them"
         )
-    return found[0]
+    return implementations[0]
 
 
 def realised(model: ModelWrapper, node: onnx.NodeProto) -> HardwareLayer:

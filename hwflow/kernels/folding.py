@@ -27,11 +27,11 @@ def fold_along(model: ModelWrapper, layer: Any, cycles: int, *, widen: bool = Tr
     """
     ((key, size),) = layer.sizes().items()
     attribute = key.upper()
-    found = least(layer, attribute, divisors(size), cycles)
+    parallelism = least(layer, attribute, divisors(size), cycles)
     if widen:
         streams = [stream_into(model, name) for name in layer.onnx_node.input]
-        found = max(found, *(n for n in streams if n and size % n == 0), 1)
-    layer.set_nodeattr(attribute, found)
+        parallelism = max(parallelism, *(n for n in streams if n and size % n == 0), 1)
+    layer.set_nodeattr(attribute, parallelism)
 
 
 def least(layer: Any, attribute: str, choices: Iterable[int], cycles: int) -> int:

@@ -19,9 +19,9 @@ def set_layer(node: onnx.NodeProto, layer: str, suffix: str = "") -> None:
         layer: name in the user's network.
         suffix: of a node that only belongs to the layer, as `_windows`.
     """
-    kept = [entry for entry in node.metadata_props if entry.key not in (_LAYER, _SUFFIX)]
+    others = [entry for entry in node.metadata_props if entry.key not in (_LAYER, _SUFFIX)]
     del node.metadata_props[:]
-    node.metadata_props.extend(kept)
+    node.metadata_props.extend(others)
     for key, value in ((_LAYER, layer), (_SUFFIX, suffix)):
         node.metadata_props.add(key=key, value=value)
 

@@ -111,10 +111,10 @@ def _executable(name: Argument, cwd: Path | None, env: Mapping[str, str], hint: 
     name = os.fspath(name)
     if os.sep in name:
         name = os.path.join(os.path.abspath(cwd or "."), name)
-    found = shutil.which(name, path=env.get("PATH"))
-    if found is None:
+    executable = shutil.which(name, path=env.get("PATH"))
+    if executable is None:
         raise ToolError(f"{name} was not found, or is no executable file", hint=hint)
-    return os.path.abspath(found)
+    return os.path.abspath(executable)
 
 
 def _output(log: Path | None) -> IO[bytes]:

@@ -49,8 +49,8 @@ class Program:
 
     def path(self) -> Path | None:
         """Where it is; None if it is not on PATH."""
-        found = (shutil.which(name) for name in (self.name, *self.also))
-        return next((Path(path) for path in found if path is not None), None)
+        paths = (shutil.which(name) for name in (self.name, *self.also))
+        return next((Path(path) for path in paths if path is not None), None)
 
     def version(self) -> str | None:
         """The version that it prints; None if it is not on PATH or does not run."""
@@ -65,8 +65,8 @@ class Program:
             return None
         if done.returncode:
             return None
-        found = re.search(r"\d+(\.\d+)+", done.stdout + done.stderr)
-        return found[0] if found else "found"
+        match = re.search(r"\d+(\.\d+)+", done.stdout + done.stderr)
+        return match[0] if match else "found"
 
 
 @dataclass(frozen=True)

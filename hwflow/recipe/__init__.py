@@ -66,7 +66,7 @@ class Recipe(Section):
     @property
     def stage_names(self) -> list[str]:
         """What the stages are called, such as `01-train`."""
-        return [f"{place:02d}-{stage.kind}" for place, stage in enumerate(self.stages, 1)]
+        return [f"{number:02d}-{stage.kind}" for number, stage in enumerate(self.stages, 1)]
 
 
 __all__ = [

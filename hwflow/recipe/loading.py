@@ -50,8 +50,8 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> LoadedRecip
     _check_origin(recipe, source)
     misplaced = first_misplaced(recipe.stages)
     if misplaced is not None:
-        place = source.place(("stages", misplaced.index))
-        raise RequestError(f"{place}: {misplaced.reason}", hint=misplaced.remedy)
+        location = source.place(("stages", misplaced.index))
+        raise RequestError(f"{location}: {misplaced.reason}", hint=misplaced.remedy)
     _check_teachers(recipe, source)
     return LoadedRecipe(recipe, path.parent.resolve())
 
@@ -75,8 +75,8 @@ def _check_origin(recipe: Recipe, source: Source) -> None:
     if recipe.model is None:
         missing = [key for key, part in parts.items() if not part]
         if missing:
-            place = source.place(())
-            text = [f"{place}: the key `{key}` is missing" for key in missing]
+            location = source.place(())
+            text = [f"{location}: the key `{key}` is missing" for key in missing]
             hint = Recipe.model_fields[missing[0]].description
             raise RequestError("\n".join(text), hint=f"{hint} Or give a `model`.")
         return
@@ -141,19 +141,19 @@ def _override(source: Source, override: str) -> None:
     path: list[Key] = []
     for index, key in enumerate(keys):
         if isinstance(data, list):
-            place: Key = _element(data, key, where)
+            element: Key = _element(data, key, where)
         elif isinstance(data, dict):
-            place = key
+            element = key
         else:
             raise RequestError(f"{where}: {'.'.join(map(str, path))} holds no keys")
-        path.append(place)
+        path.append(element)
         if index == len(keys) - 1:
-            data[place] = value
+            data[element] = value
             source.given[tuple(path)] = where
         else:
             if isinstance(data, dict):
-                data.setdefault(place, {})
-            data = data[place]
+                data.setdefault(element, {})
+            data = data[element]
 
 
 def _element(items: list[Any], key: str, where: str) -> int:

@@ -34,7 +34,7 @@ def lower_and_fold(
     network: onnx.ModelProto,
     code: InputCode | None,
     hardware: Hardware,
-    given: int | None,
+    top_k: int | None,
     board: Board,
     base: Path,
 ) -> Accelerator:
@@ -44,7 +44,7 @@ def lower_and_fold(
         network: QONNX in normal form.
         code: what the data's integers mean; None: the data are real values.
         hardware: what the recipe asks for.
-        given: classes that a model file puts out; None: it puts out numbers.
+        top_k: classes that a model file puts out; None: it puts out numbers.
         board: to build for.
         base: folder that `hardware.folding` is relative to.
 
@@ -60,7 +60,7 @@ def lower_and_fold(
     from hwflow.host import divide
 
     prepare_finn()
-    chosen = choosing(hardware, given)
+    chosen = choosing(hardware, top_k)
     division = divide(network, code, chosen.top_k or 1)
     check_chosen(division, hardware)
     lowered = to_hardware(division.graph, division.quantizers, chosen, board, base=base)
@@ -81,11 +81,11 @@ def _layers(model: ModelWrapper, part: str) -> list[CheckedLayer]:
     from hwflow.kernels.layer_names import user_name
 
     cycles, estimates = layer_cycles(model), estimated(model, part)
-    found = []
+    layers = []
     for node in model.graph.node:
         layer = hardware_layer(node)
         choices = layer.choices()
-        found.append(
+        layers.append(
             CheckedLayer(
                 name=user_name(node),
                 rtl=node.name,
@@ -98,7 +98,7 @@ def _layers(model: ModelWrapper, part: str) -> list[CheckedLayer]:
                 ),
             )
         )
-    return found
+    return layers
 
 
 def _attribute(key: str) -> str:

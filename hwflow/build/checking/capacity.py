@@ -7,13 +7,13 @@ from hwflow.build.checking.outcome import Check
 from hwflow.facts.resources import Resources
 
 
-def check_fits(found: Check, board: Board) -> None:
+def check_fits(check: Check, board: Board) -> None:
     """Refuse a board that estimates exceed by far.
 
     Networks that training may yet make smaller than they were checked are not judged.
 
     Args:
-        found: what was checked.
+        check: what was checked.
         board: it was checked for.
 
     Raises:
@@ -21,7 +21,7 @@ def check_fits(found: Check, board: Board) -> None:
     """
     from hwflow.synth.capacity import check_estimates
 
-    if found.may_shrink:
+    if check.may_shrink:
         return
-    layers = {layer.name: Resources(**layer.estimates.model_dump()) for layer in found.layers}
-    check_estimates(layers, board, found.included)
+    layers = {layer.name: Resources(**layer.estimates.model_dump()) for layer in check.layers}
+    check_estimates(layers, board, check.included)

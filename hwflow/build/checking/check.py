@@ -60,8 +60,8 @@ def check_recipe(
             return _ended(recipe, board, passed, ends)
         _check_quantized_parts(passed.model)
         network = normalised(onnx.load(str(export_qonnx(passed.model, data.shape, folder)))).model
-        found = lower_and_fold(network, input_code(data), recipe.hardware, None, board, base)
-    return _goes_on(recipe, board, found, passed)
+        accelerator = lower_and_fold(network, input_code(data), recipe.hardware, None, board, base)
+    return _goes_on(recipe, board, accelerator, passed)
 
 
 def check_model_file(recipe: Recipe, board: Board, base: Path) -> Check:
@@ -85,10 +85,10 @@ def check_model_file(recipe: Recipe, board: Board, base: Path) -> Check:
     _check_request(recipe, board, data.classes)
     normal = imported.normal
     with _refusing(None):
-        found = lower_and_fold(
+        accelerator = lower_and_fold(
             normal.model, input_code(data), recipe.hardware, normal.top_k, board, base
         )
-    return _goes_on(recipe, board, found)
+    return _goes_on(recipe, board, accelerator)
 
 
 def _check_request(recipe: Recipe, board: Board, classes: int) -> None:
@@ -146,7 +146,7 @@ def _ended(recipe: Recipe, board: Board, passed: Untrained, why: str) -> Check:
 
 
 def _goes_on(
-    recipe: Recipe, board: Board, found: Accelerator, passed: Untrained | None = None
+    recipe: Recipe, board: Board, accelerator: Accelerator, passed: Untrained | None = None
 ) -> Check:
     return Check(
         recipe=recipe.name,
@@ -154,11 +154,11 @@ def _goes_on(
         assumptions=() if passed is None else passed.assumptions,
         may_shrink=passed is not None and passed.may_shrink,
         clock_mhz=clock_mhz(recipe.hardware, board),
-        bound_cycles=found.bound_cycles,
-        layers=found.layers,
-        estimates=found.estimates,
+        bound_cycles=accelerator.bound_cycles,
+        layers=accelerator.layers,
+        estimates=accelerator.estimates,
         available=_available(board),
-        host=found.host,
+        host=accelerator.host,
     )
 
 

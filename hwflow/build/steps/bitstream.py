@@ -33,6 +33,6 @@ def run(
 ) -> BitstreamFacts:
     """Have the back end make the bitstream."""
     clock = clock_mhz(request.recipe.hardware, request.board)
-    made = backend.build(context.folders["rtl"], request.board, clock, folder, context.note)
-    path = Path(NAME) / made.path.relative_to(folder)
-    return BitstreamFacts(path=path.as_posix(), tool=made.tool, fmax_mhz=made.fmax_mhz)
+    bitstream = backend.build(context.folders["rtl"], request.board, clock, folder, context.note)
+    path = Path(NAME) / bitstream.path.relative_to(folder)
+    return BitstreamFacts(path=path.as_posix(), tool=bitstream.tool, fmax_mhz=bitstream.fmax_mhz)

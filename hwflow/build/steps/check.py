@@ -34,12 +34,12 @@ def run(request: Request, folder: Path, context: Context) -> None:
     """
     recipe, board = request.recipe, request.board
     if recipe.model is not None:
-        found = check_model_file(recipe, board, request.base)
+        check = check_model_file(recipe, board, request.base)
     else:
         data = dataset(request)
         with following(context.follow):
             model = untrained(request, data)
             scratch = context.scratch("export")
-            found = check_recipe(recipe, board, data, model, request.base, scratch)
-    check_fits(found, board)
-    write_whole(folder / "check.json", found.model_dump_json(indent=1).encode())
+            check = check_recipe(recipe, board, data, model, request.base, scratch)
+    check_fits(check, board)
+    write_whole(folder / "check.json", check.model_dump_json(indent=1).encode())

@@ -30,20 +30,20 @@ def steps(request: Request, repetition: int) -> list[Step]:
             training; the splits stay, so that results vary by training alone.
     """
     folder = repetition_folder(repetition)
-    found: list[Step] = []
+    stage_steps: list[Step] = []
     for index, name in enumerate(request.recipe.stage_names):
-        place = f"{folder}/{name}" if folder else name
-        found.append(
+        stage_folder = f"{folder}/{name}" if folder else name
+        stage_steps.append(
             Step(
-                place.replace("/", "-"),
-                place,
+                stage_folder.replace("/", "-"),
+                stage_folder,
                 partial(run, request, index, repetition),
                 settings=[stage_causes(request, index), repetition],
-                after=tuple(step.name for step in found),
+                after=tuple(step.name for step in stage_steps),
                 base=request.base,
             )
         )
-    return found
+    return stage_steps
 
 
 def run(
@@ -65,8 +65,8 @@ def run(
                 base=request.base,
                 scratch=context.scratch("unfinished"),
                 earlier={
-                    name: partial(after, place + 1)
-                    for place, name in enumerate(recipe.stage_names[:index])
+                    name: partial(after, position + 1)
+                    for position, name in enumerate(recipe.stage_names[:index])
                 },
                 target=recipe_target(recipe, request.board),
             ),

@@ -33,7 +33,8 @@ def run(request: Request, folder: Path, context: Context) -> SynthesisFacts:
         note=context.note,
     )
     facts = SynthesisFacts(
-        nodes={name: Resources(**found) for name, found in nodes.items()}, tool=tool(board.family)
+        nodes={name: Resources(**resources) for name, resources in nodes.items()},
+        tool=tool(board.family),
     )
     write_whole(folder / "resources.json", facts.model_dump_json(indent=1).encode())
     return facts

@@ -44,7 +44,7 @@ def uses(model: nn.Module, shape: tuple[int, ...]) -> dict[str, list[Use]]:
         model: network; run once in eval mode.
         shape: of one sample.
     """
-    found: dict[str, list[Use]] = {}
+    by_layer: dict[str, list[Use]] = {}
 
     def record(
         name: str, layer: nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor
@@ -53,7 +53,7 @@ def uses(model: nn.Module, shape: tuple[int, ...]) -> dict[str, list[Use]]:
         assert isinstance(weight, torch.Tensor)
         inputs = weight.shape[1] * getattr(layer, "groups", 1)
         use = Use(args[0].numel() // inputs, output.numel() // len(weight))
-        found.setdefault(name, []).append(use)
+        by_layer.setdefault(name, []).append(use)
 
     hooks = [
         module.register_forward_hook(partial(record, name))
@@ -63,7 +63,7 @@ def uses(model: nn.Module, shape: tuple[int, ...]) -> dict[str, list[Use]]:
     run_once(model, shape)
     for hook in hooks:
         hook.remove()
-    return found
+    return by_layer
 
 
 class CostModel:

@@ -65,13 +65,13 @@ class Kernel:
         out, inner, taps = self.size.outputs, self.size.inputs, self.size.taps
         half = (self.by_inputs @ self.inputs.first(inner)).reshape(out, -1)
         core = self.outputs.first(out).T @ half
-        kept = core.new_zeros(out + 1, inner + 1)
-        kept[1:, 1:] = core.reshape(out, taps, inner).square().sum(1).cumsum(0).cumsum(1)
-        return kept
+        energies = core.new_zeros(out + 1, inner + 1)
+        energies[1:, 1:] = core.reshape(out, taps, inner).square().sum(1).cumsum(0).cumsum(1)
+        return energies
 
-    def lost(self, kept: float) -> float:
-        """Relative error ||W - W'|| / ||W|| of a projection W' of squared norm `kept`."""
-        return math.sqrt(max(self.square - kept, 0.0) / (self.square or 1.0))
+    def lost(self, energy: float) -> float:
+        """Relative error ||W - W'|| / ||W|| of a projection W' of squared norm `energy`."""
+        return math.sqrt(max(self.square - energy, 0.0) / (self.square or 1.0))
 
     def error(self, approximation: torch.Tensor) -> float:
         """Relative error ||W - W'|| / ||W|| of any W' (outputs, inputs, taps)."""

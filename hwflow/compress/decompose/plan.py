@@ -106,9 +106,9 @@ def in_parallel(
         threadpool_limits(1, user_api="blas"),
         ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
-        largest_first = sorted(range(len(items)), key=lambda place: -size(items[place]))
-        begun = {place: pool.submit(work, items[place]) for place in largest_first}
+        largest_first = sorted(range(len(items)), key=lambda index: -size(items[index]))
+        begun = {index: pool.submit(work, items[index]) for index in largest_first}
         try:
-            yield from (begun[place].result() for place in range(len(items)))
+            yield from (begun[index].result() for index in range(len(items)))
         finally:
             pool.shutdown(cancel_futures=True)

@@ -68,8 +68,8 @@ def choose_ranks(method: Method, policy: Factorization, search: Search) -> Ranks
     if isinstance(rule, GivenRanks):
         return _rounded(rule.pair, method, search)
     if isinstance(rule, VbmfRanks):
-        found = (max(rank, rule.minimum) for rank in noise_ranks(search.kernel))
-        return _rounded(tuple(found), method, search)
+        ranks = tuple(max(rank, rule.minimum) for rank in noise_ranks(search.kernel))
+        return _rounded(ranks, method, search)
     if isinstance(rule, EnergyRanks):
         return _rounded(_by_energy(search.kernel, rule.keep), method, search)
     if isinstance(rule, HardwareRanks):
@@ -159,10 +159,10 @@ def _pairs_within(
     inner, outer = options
     needed = (1 - error**2) * kernel.square
     for rank_out in outer:
-        kept = kernel.kept[rank_out, inner].tolist()
-        place = bisect_left(kept, needed)
-        if place < len(inner):
-            yield inner[place], rank_out
+        energies = kernel.kept[rank_out, inner].tolist()
+        index = bisect_left(energies, needed)
+        if index < len(inner):
+            yield inner[index], rank_out
 
 
 # ------------------------------------------------------------------------------- by cost budget
@@ -184,5 +184,5 @@ def _within_cost(method: Method, search: Search, keep: float) -> Ranks | None:
     for rank_out in options[1]:
         fitting = (rank for rank in reversed(options[0]) if fits((rank, rank_out)))
         pairs += [(rank_in, rank_out) for rank_in in islice(fitting, 1)]
-    kept = search.kernel.kept
-    return max(pairs, key=lambda pair: float(kept[pair[1], pair[0]]), default=None)
+    energies = search.kernel.kept
+    return max(pairs, key=lambda pair: float(energies[pair[1], pair[0]]), default=None)

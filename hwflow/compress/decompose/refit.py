@@ -60,8 +60,8 @@ def _pairs(
     wanted = original.get_submodule(name)
     for batch in torch.split(inputs, BATCH):
         now, before = _calls(model, last, count, batch), _calls(original, wanted, count, batch)
-        for (given, _), (_, made) in zip(now, before, strict=True):
-            yield given, made
+        for (factor_input, _), (_, layer_output) in zip(now, before, strict=True):
+            yield factor_input, layer_output
 
 
 def _calls(
@@ -96,8 +96,8 @@ def _fit(layer: Layer, pairs: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> No
     if layer.bias is not None:
         now = torch.cat([now, layer.bias.double()[:, None]], 1)
     gram, moment = now.new_zeros(now.shape[1], now.shape[1]), now.new_zeros(now.shape)
-    for given, wanted in pairs:
-        rows = _rows(layer, given)
+    for inputs, wanted in pairs:
+        rows = _rows(layer, inputs)
         gram += rows.T @ rows
         moment += (_as_rows(layer, wanted) - rows @ now.T).T @ rows
     ridge = RIDGE * gram.diagonal().mean()
@@ -117,18 +117,18 @@ def _as_rows(layer: Layer, output: torch.Tensor) -> torch.Tensor:
     return channels_last.flatten(0, -2).double()
 
 
-def _rows(layer: Layer, given: torch.Tensor) -> torch.Tensor:
+def _rows(layer: Layer, inputs: torch.Tensor) -> torch.Tensor:
     """(positions, inputs of a neuron), float64: what each output is a product with, and 1."""
-    rows = given.flatten(0, -2) if isinstance(layer, nn.Linear) else _patches(layer, given)
+    rows = inputs.flatten(0, -2) if isinstance(layer, nn.Linear) else _patches(layer, inputs)
     rows = rows.double()
     return rows if layer.bias is None else functional.pad(rows, (0, 1), value=1.0)
 
 
-def _patches(layer: nn.Conv1d | nn.Conv2d, given: torch.Tensor) -> torch.Tensor:
+def _patches(layer: nn.Conv1d | nn.Conv2d, inputs: torch.Tensor) -> torch.Tensor:
     """(positions, channels taps) of what a convolution is given."""
     ways = len(layer.kernel_size)
     mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
-    padded = functional.pad(given, _padding(layer), mode=mode)
+    padded = functional.pad(inputs, _padding(layer), mode=mode)
     taps = layer.kernel_size
     stride, dilation = layer.stride, layer.dilation
     if ways == 1:  # unfold knows images only

@@ -28,11 +28,11 @@ def factor_layers(layer: Layer, size: Dimensions, method: str, ranks: Ranks) -> 
     """
     shapes = METHODS[method].shapes(size, ranks)
     spatial = 0 if size.taps == 1 else next(i for i, s in enumerate(shapes) if s.taps > 1)
-    made = [
-        _factor(layer, shape, spatial=place == spatial, bias=place == len(shapes) - 1)
-        for place, shape in enumerate(shapes)
+    factors = [
+        _factor(layer, shape, spatial=index == spatial, bias=index == len(shapes) - 1)
+        for index, shape in enumerate(shapes)
     ]
-    return nn.Sequential(*made).train(layer.training)
+    return nn.Sequential(*factors).train(layer.training)
 
 
 def _factor(layer: Layer, shape: FactorShape, *, spatial: bool, bias: bool) -> nn.Module:

@@ -69,7 +69,7 @@ class DecomposeStage:
         _assert_costs(compact, context.data.shape, plan, candidates, context.target)
         samples = calibration_samples(settings, context)
         if settings.refit:
-            order = {name: len(found) for name, found in layer_uses.items() if name in plan}
+            order = {name: len(calls) for name, calls in layer_uses.items() if name in plan}
             refit(compact, model, order, samples, context.note)
         if settings.recalibrate:
             recalibrate(compact, samples)
@@ -96,10 +96,10 @@ class DecomposeStage:
     ) -> nn.Module:
         """The decomposed network, the factors without their values."""
         model = copy.deepcopy(plain_weights(model))
-        for name, made in structure["layers"].items():
+        for name, record in structure["layers"].items():
             layer: Any = model.get_submodule(name)
             size = Dimensions.of(layer.weight)
-            put(model, name, factor_layers(layer, size, made["method"], tuple(made["ranks"])))
+            put(model, name, factor_layers(layer, size, record["method"], tuple(record["ranks"])))
         return model
 
 
@@ -130,15 +130,16 @@ def decompose(
 
     plan: dict[str, Decomposition] = {}
     results = in_parallel(work, used, lambda candidate: candidate.layer.weight.numel())
-    for number, (candidate, found) in enumerate(zip(used, results, strict=True), start=1):
-        if isinstance(found, str):
-            stay[candidate.name] = found
-            told = f"{candidate.name} stays: {found}"
+    for number, (candidate, outcome) in enumerate(zip(used, results, strict=True), start=1):
+        if isinstance(outcome, str):
+            stay[candidate.name] = outcome
+            told = f"{candidate.name} stays: {outcome}"
         else:
-            plan[candidate.name] = found
-            ranks = ", ".join(map(str, found.ranks))
+            plan[candidate.name] = outcome
+            ranks = ", ".join(map(str, outcome.ranks))
             told = (
-                f"{candidate.name}: {found.method}, rank {ranks}, error {found.factors.error:.3f}"
+                f"{candidate.name}: {outcome.method}, rank {ranks},"
+                f" error {outcome.factors.error:.3f}"
             )
         context.note(told, number / len(used))
     return plan, stay
@@ -152,11 +153,11 @@ def replaced(model: nn.Module, plan: dict[str, Decomposition]) -> nn.Module:
         plan: decompositions by the layers' names.
     """
     compact = copy.deepcopy(model)
-    for name, found in plan.items():
+    for name, decomposition in plan.items():
         layer: Any = compact.get_submodule(name)
         size = Dimensions.of(layer.weight)
-        factors = factor_layers(layer, size, found.method, found.ranks)
-        fill(factors, found.factors.weights, layer)
+        factors = factor_layers(layer, size, decomposition.method, decomposition.ranks)
+        fill(factors, decomposition.factors.weights, layer)
         put(compact, name, factors)
     return compact
 
@@ -173,9 +174,10 @@ def _assert_costs(
     for candidate in candidates:
         if candidate.name in plan:
             own = [s for s in shapes if s.name.startswith(f"{candidate.name}.")]
-            found, cost = plan[candidate.name], network_cost(candidate.policy.cost, own, target)
-            assert cost == found.after, f"{candidate.name}: {cost} is not {found.after}"
-            assert cost.is_below(found.before), f"{candidate.name}: {cost} is not less"
+            cost = network_cost(candidate.policy.cost, own, target)
+            before, after = plan[candidate.name].before, plan[candidate.name].after
+            assert cost == after, f"{candidate.name}: {cost} is not {after}"
+            assert cost.is_below(before), f"{candidate.name}: {cost} is not less"
 
 
 def calibration_samples(settings: Decompose, context: StageContext) -> torch.Tensor:
@@ -191,12 +193,12 @@ def _structure(plan: dict[str, Decomposition], left: dict[str, str]) -> dict[str
     return {
         "layers": {
             name: {
-                "method": found.method,
-                "ranks": list(found.ranks),
-                "error": found.factors.error,
-                "macs": [found.before.macs, found.after.macs],
+                "method": decomposition.method,
+                "ranks": list(decomposition.ranks),
+                "error": decomposition.factors.error,
+                "macs": [decomposition.before.macs, decomposition.after.macs],
             }
-            for name, found in plan.items()
+            for name, decomposition in plan.items()
         },
         "left": left,
     }

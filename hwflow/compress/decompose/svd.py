@@ -15,8 +15,8 @@ def svd(kernel: Kernel, rank: int) -> Factors:
     """
     outer = kernel.outputs.first(rank)
     inner = outer.T @ kernel.by_outputs
-    kept = inner.square().sum(1)
+    energies = inner.square().sum(1)
     # Each factor takes half of a component's size, so that neither has a wide range.
-    root = kept.clamp(min=1e-24 * max(kernel.square, 1e-200)) ** 0.25
+    root = energies.clamp(min=1e-24 * max(kernel.square, 1e-200)) ** 0.25
     weights = ((inner / root[:, None])[:, :, None], (outer * root)[:, :, None])
-    return Factors(weights, kernel.lost(float(kept.sum())))
+    return Factors(weights, kernel.lost(float(energies.sum())))

@@ -72,18 +72,18 @@ def _noise_variance(squares: NDArray[np.float64], short: int, long: int, edge: f
     around = grid[max(best - 1, 0)], grid[min(best + 1, GRID - 1)]
     if around[0] == around[1]:
         return upper
-    found = minimize_scalar(energy, bounds=around, method="bounded", options={"xatol": 1e-7})
-    return math.exp(found.x if found.fun <= energy(grid[best]) else grid[best])
+    minimum = minimize_scalar(energy, bounds=around, method="bounded", options={"xatol": 1e-7})
+    return math.exp(minimum.x if minimum.fun <= energy(grid[best]) else grid[best])
 
 
 def _free_energy(x: NDArray[np.float64], alpha: float, edge: float) -> float:
     """Free energy at normalised squares x = s^2 / (long sigma^2), descending, up to a constant."""
     count = int(np.searchsorted(-x, -edge))
-    kept, lost = x[:count], np.maximum(x[count:], np.finfo(np.float64).tiny)
-    middle = kept - (1 + alpha)
+    signal, noise = x[:count], np.maximum(x[count:], np.finfo(np.float64).tiny)
+    middle = signal - (1 + alpha)
     tau = (middle + np.sqrt(middle**2 - 4 * alpha)) / 2
     parts = (
-        lost - np.log(lost),
-        kept - tau + np.log((tau + 1) / kept) + alpha * np.log(tau / alpha + 1),
+        noise - np.log(noise),
+        signal - tau + np.log((tau + 1) / signal) + alpha * np.log(tau / alpha + 1),
     )
     return float(sum(part.sum() for part in parts))

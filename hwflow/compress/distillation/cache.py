@@ -73,7 +73,7 @@ class OutputCache:
         numbers = np.array([new[key] for key in chosen], dtype=np.int64)
         for store, part in zip(self._stores, rows, strict=True):
             store[first : first + len(chosen)] = part.detach().cpu().numpy()[numbers]
-        self._places |= {key: first + place for place, key in enumerate(chosen)}
+        self._places |= {key: first + index for index, key in enumerate(chosen)}
 
     def _allocate(self, rows: Sequence[torch.Tensor]) -> None:
         """Reserve room for as many rows as the limit allows.

@@ -41,20 +41,20 @@ def _read(path: Path, where: str) -> Mapping[str, Any]:
         raise RequestError(f"{where}: {path}: no such file", hint="check the path")
     try:
         if path.suffix == ".safetensors":
-            found: Any = load_file(path)
+            state: Any = load_file(path)
         else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # Bytes that are no checkpoint fail in all ways there are.
         foreign = isinstance(error, pickle.UnpicklingError)
         reason = "it holds more than tensors, or is damaged" if foreign else str(error)
         raise _unreadable(path, where, reason) from error
-    if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
-        found = found["state_dict"]
-    if not isinstance(found, Mapping) or not all(
-        isinstance(value, torch.Tensor) for value in found.values()
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+        state = state["state_dict"]
+    if not isinstance(state, Mapping) or not all(
+        isinstance(value, torch.Tensor) for value in state.values()
     ):
         raise _unreadable(path, where, "it is no state dict")
-    return found
+    return state
 
 
 def _unreadable(path: Path, where: str, reason: str) -> RequestError:
@@ -69,9 +69,9 @@ def _unwrapped(state: Mapping[str, Any], model: nn.Module) -> dict[str, torch.Te
     """The network's own entries, under its own names."""
     wanted = set(model.state_dict())
     for prefix in _PREFIXES:
-        found = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        if wanted <= set(found):
-            return found if prefix == "" else {name: found[name] for name in wanted}
+        entries = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        if wanted <= set(entries):
+            return entries if prefix == "" else {name: entries[name] for name in wanted}
     return dict(state)
 
 
@@ -90,9 +90,9 @@ def _check(
         return
     output = layer_shapes(model, shape)[-1].name
     if all(name.rpartition(".")[0] == output for name in other):
-        found, classes = len(state[other[0]]), wanted[other[0]][0]
+        taught, classes = len(state[other[0]]), wanted[other[0]][0]
         raise RequestError(
-            f"{where} is of a teacher of {found} classes; the data have {classes}",
+            f"{where} is of a teacher of {taught} classes; the data have {classes}",
             hint="teach with a network of the same classes",
         )
     raise RequestError(

@@ -36,12 +36,12 @@ def check_teachers(
             that is missing, damaged, of another network or of other classes, or a layer that is
             not there.
     """
-    for place, (name, settings) in enumerate(stages):
+    for index, (name, settings) in enumerate(stages):
         distillation = getattr(settings, "distillation", None)
         if distillation is None:
             continue
-        names = [name for name, _ in stages[:place]]
-        changed = [not settings.keeps_layers for _, settings in stages[: place + 1]]
+        names = [name for name, _ in stages[:index]]
+        changed = [not settings.keeps_layers for _, settings in stages[: index + 1]]
         networks = [
             _network(teacher, f"{name}, teacher {number}", names, changed, model, data, base)
             for number, teacher in enumerate(distillation.teachers)

@@ -47,19 +47,19 @@ def captured(model: nn.Module, names: Iterable[str]) -> Iterator[dict[str, torch
     Yields:
         (B, C, *positions) of each layer that ran.
     """
-    found: dict[str, torch.Tensor] = {}
+    features: dict[str, torch.Tensor] = {}
     names = set(names)
     last = bool(names) and channels_last(model)
 
     def keep(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, args: Any, output: Any) -> None:
-            found[name] = as_features(output, last)
+            features[name] = as_features(output, last)
 
         return hook
 
     hooks = [model.get_submodule(name).register_forward_hook(keep(name)) for name in names]
     try:
-        yield found
+        yield features
     finally:
         for handle in hooks:
             handle.remove()
@@ -93,15 +93,15 @@ def feature_shapes(
     """
     names = list(names)
     check_layers(model, names, where)
-    with captured(model, names) as found:
+    with captured(model, names) as layer_features:
         run_once(model, shape)
     for name in names:
-        if name not in found:
+        if name not in layer_features:
             raise RequestError(
                 f"{where} has a layer {name!r} but does not run it",
                 hint="name a layer that its forward calls",
             )
-    return {name: tuple(features.shape[1:]) for name, features in found.items()}
+    return {name: tuple(features.shape[1:]) for name, features in layer_features.items()}
 
 
 def pooled(features: torch.Tensor, positions: tuple[int, ...]) -> torch.Tensor:

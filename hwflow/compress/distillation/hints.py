@@ -59,8 +59,8 @@ class HintTerm(LayerTerm):
     def forward(self, features: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Loss of the student's features (B, C, *positions) against the teacher's target."""
         ours, theirs = (
-            found.reshape(*found.shape[:2], -1)
-            for found in (pooled(features, self.positions), target)
+            tensor.reshape(*tensor.shape[:2], -1)
+            for tensor in (pooled(features, self.positions), target)
         )
         return nn.functional.mse_loss(self.regressor(ours), theirs)
 
@@ -113,9 +113,9 @@ def layer_terms(
     ours = feature_shapes(student, [pair.student for pair in pairs], shape, "the network")
     theirs = [
         feature_shapes(
-            teacher, [pair.teacher for pair in pairs if pair.of == place], shape, f"teacher {place}"
+            teacher, [pair.teacher for pair in pairs if pair.of == index], shape, f"teacher {index}"
         )
-        for place, teacher in enumerate(teachers)
+        for index, teacher in enumerate(teachers)
     ]
     hints = [
         HintTerm(pair, ours[pair.student], theirs[pair.of][pair.teacher]) for pair in settings.hints

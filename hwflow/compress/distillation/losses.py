@@ -23,7 +23,7 @@ def averaged_log_probabilities(logits: Sequence[torch.Tensor], temperature: floa
     Returns:
         (B, classes).
     """
-    softened = [functional.log_softmax(found / temperature, dim=1) for found in logits]
+    softened = [functional.log_softmax(scores / temperature, dim=1) for scores in logits]
     if len(softened) == 1:
         return softened[0]
     return torch.logsumexp(torch.stack(softened), dim=0) - math.log(len(softened))

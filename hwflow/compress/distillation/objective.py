@@ -120,11 +120,11 @@ class TeacherPanel:
             self.device = inputs.device
             self.teachers = [teacher.to(self.device) for teacher in self.teachers]
         logits, features = [], []
-        for place, teacher in enumerate(self.teachers):
-            wanted = [term.pair.teacher for term in self.terms if term.pair.of == place]
-            with captured(teacher, wanted) as found:
+        for index, teacher in enumerate(self.teachers):
+            wanted = [term.pair.teacher for term in self.terms if term.pair.of == index]
+            with captured(teacher, wanted) as layer_features:
                 logits.append(teacher(inputs))
-            features.append(found)
+            features.append(layer_features)
         soft = (
             [averaged_log_probabilities(logits, self.settings.temperature)]
             if self.settings.alpha > 0

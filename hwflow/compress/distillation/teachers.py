@@ -77,14 +77,14 @@ def told_teachers(folder: Path) -> list[dict[str, Any]]:
     return list(json.loads(file.read_text())) if file.exists() else []
 
 
-def _load(teacher: Teacher, place: int, context: StageContext) -> Taught:
+def _load(teacher: Teacher, number: int, context: StageContext) -> Taught:
     if teacher.stage is not None:
-        stage = earlier_stage(teacher.stage, context.earlier, f"teacher {place}")
+        stage = earlier_stage(teacher.stage, context.earlier, f"teacher {number}")
         network = context.earlier[stage]()
         return Taught(f"stage {stage}", network, measure(network, context))
     if teacher.train is not None:
-        return _trained(teacher, place, context)
-    network = build_teacher(teacher, f"teacher {place}", context.data, context.seed, context.base)
+        return _trained(teacher, number, context)
+    network = build_teacher(teacher, f"teacher {number}", context.data, context.seed, context.base)
     return Taught(
         f"{_called(teacher)} from {teacher.checkpoint}", network, measure(network, context)
     )
@@ -105,12 +105,12 @@ def build_teacher(teacher: Teacher, where: str, data: Dataset, seed: int, base: 
     return network
 
 
-def _trained(teacher: Teacher, place: int, context: StageContext) -> Taught:
+def _trained(teacher: Teacher, number: int, context: StageContext) -> Taught:
     """A teacher with training of its own; one that is found trained is taken as it is."""
     assert teacher.train is not None
-    seed = context.seed + SEED_STRIDE * place
-    network = build_teacher(teacher, f"teacher {place}", context.data, seed, context.base)
-    folder = (context.scratch or context.folder) / f"teacher-{place}"
+    seed = context.seed + SEED_STRIDE * number
+    network = build_teacher(teacher, f"teacher {number}", context.data, seed, context.base)
+    folder = (context.scratch or context.folder) / f"teacher-{number}"
     if not (folder / HEADER).is_file():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -118,15 +118,15 @@ def _trained(teacher: Teacher, place: int, context: StageContext) -> Taught:
             context,
             seed=seed,
             folder=folder,
-            note=lambda text, fraction: context.note(f"teacher {place}: {text}", None),
+            note=lambda text, fraction: context.note(f"teacher {number}: {text}", None),
         )
         try:
             train(network, teacher.train, own)
         except HwflowError as error:
-            raise HwflowError(f"teacher {place}: {error.message}", hint=error.hint) from error
+            raise HwflowError(f"teacher {number}: {error.message}", hint=error.hint) from error
         save_checkpoint(folder, StageOutcome(network, measure(network, own)))
     outcome = read_checkpoint(folder, lambda structure: network)
-    shutil.copyfile(folder / WEIGHTS, context.folder / f"teacher-{place}.safetensors")
+    shutil.copyfile(folder / WEIGHTS, context.folder / f"teacher-{number}.safetensors")
     return Taught(f"{_called(teacher)}, trained", outcome.model, outcome.metrics)
 
 

@@ -181,11 +181,11 @@ def head_groups(model: nn.Module) -> list[Group]:
             appended = getattr(module, "add_zero_attn", False)
             if not appended and getattr(module, "bias_k", None) is None:
                 groups.append(_torch_group(name, module))
-    for found in projections(model):
-        index = _blocks(found.heads, found.width // found.heads)
-        members = [m for layer in found.inputs for m in _rows(model, layer, index)]
-        members.append(Member(found.output, "weight", 1, index))
-        groups.append(Group(found.inputs[0], found.heads, "head", tuple(members)))
+    for layers in projections(model):
+        index = _blocks(layers.heads, layers.width // layers.heads)
+        members = [m for layer in layers.inputs for m in _rows(model, layer, index)]
+        members.append(Member(layers.output, "weight", 1, index))
+        groups.append(Group(layers.inputs[0], layers.heads, "head", tuple(members)))
     return groups
 
 
@@ -203,7 +203,7 @@ def projections(model: nn.Module) -> Iterator[Projections]:
         around = name.rpartition(".")[0]
         outputs = [_joined(name, tail) for tail in _OUTPUTS]
         outputs += [_joined(around, tail) for tail in _OUTPUTS_AROUND]
-        output = next((found for found in outputs if found in names), None)
+        output = next((candidate for candidate in outputs if candidate in names), None)
         for triple in _PROJECTIONS:
             q, k, v = (_joined(name, tail) for tail in triple)
             if output is None or not {q, k, v} <= names:

@@ -37,10 +37,10 @@ class CompactCosts:
         }
         # For each layer: by how much a unit of a group shrinks its outputs and inputs.
         self.shrinks: dict[str, list[tuple[int, int, int]]] = {}
-        for place, group in enumerate(groups):
+        for index, group in enumerate(groups):
             for member in group.members:
                 for layer, each in _shrinking(model, member):
-                    self.shrinks.setdefault(layer, []).append((place, member.dim, each))
+                    self.shrinks.setdefault(layer, []).append((index, member.dim, each))
         self.known: dict[tuple[Cost, tuple[int, ...]], float] = {}
 
     def compact_layers(self, counts: Sequence[int]) -> list[LayerShape]:
@@ -60,18 +60,18 @@ class CompactCosts:
         Raises:
             RequestError: nothing.
         """
-        found = self.cost(of, self.sizes)
-        if found == 0:
+        cost = self.cost(of, self.sizes)
+        if cost == 0:
             raise RequestError(
                 f"the network takes no {of} before pruning, so that a budget of it means nothing",
                 hint="give a budget of macs, cycles or lut",
             )
-        return found
+        return cost
 
     def _compact(self, layer: LayerShape, counts: Sequence[int]) -> LayerShape:
         lost = [0, 0]
-        for place, dim, each in self.shrinks.get(layer.name, ()):
-            lost[dim] += (self.sizes[place] - counts[place]) * each
+        for index, dim, each in self.shrinks.get(layer.name, ()):
+            lost[dim] += (self.sizes[index] - counts[index]) * each
         left = layer.mh - lost[0]
         # Groups of a convolution go whole.
         groups = layer.groups * left // layer.mh if layer.groups > 1 else 1
@@ -82,8 +82,8 @@ class CompactCosts:
             return sum(layer.macs for layer in layers)
         if of == "cycles":
             return max(self._cycles(layer) for layer in layers)
-        found = total_estimate(layers, self.target)
-        return found.lut if of == "lut" else found.bram18
+        estimate = total_estimate(layers, self.target)
+        return estimate.lut if of == "lut" else estimate.bram18
 
     def _cycles(self, layer: LayerShape) -> int:
         """Cycles at the dense network's folding."""

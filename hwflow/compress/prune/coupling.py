@@ -70,6 +70,6 @@ def find_coupling(model: nn.Module, shape: tuple[int, ...], granularity: str) ->
         alone = coupled.alone
     exact, others = exact_groups(model, shape, groups)
     inexact = "a trial showed that the network changes otherwise when its units are taken out"
-    order = {name: place for place, (name, _) in enumerate(model.named_modules())}
+    order = {name: index for index, (name, _) in enumerate(model.named_modules())}
     exact.sort(key=lambda group: order[group.name])
     return Coupling(tuple(exact), {**alone, **{group.name: inexact for group in others}})

@@ -110,10 +110,10 @@ class _Elements:
             self.whole.setdefault(self.root(element), reason)
 
     def sets(self) -> dict[int, list[int]]:
-        found: dict[int, list[int]] = defaultdict(list)
+        by_root: dict[int, list[int]] = defaultdict(list)
         for element in range(len(self.sides)):
-            found[self.root(element)].append(element)
-        return found
+            by_root[self.root(element)].append(element)
+        return by_root
 
 
 def _widths(name: str, layer: nn.Module) -> list[tuple[Side, int]]:
@@ -135,7 +135,7 @@ def _relate(elements: _Elements, model: nn.Module, shape: tuple[int, ...]) -> No
     with _followed():
         graph, names, source = _graph(model, shape)
     steps = _Steps.of(graph)
-    done = {layer for found_heads in projections(model) for layer in found_heads.inputs}
+    done = {layer for layers in projections(model) for layer in layers.inputs}
     for layer in done:
         elements.keep_whole(
             elements.all((layer, "out")),
@@ -149,12 +149,12 @@ def _relate(elements: _Elements, model: nn.Module, shape: tuple[int, ...]) -> No
         count = elements.widths[name, "out"]
         steps.taken = 0
         try:
-            found = graph.get_pruning_group(module, pruner.prune_out_channels, list(range(count)))
+            group = graph.get_pruning_group(module, pruner.prune_out_channels, list(range(count)))
         except _NOT_FOLLOWED as error:
             problem = f"its channels can't be followed ({type(error).__name__}: {error})"
             elements.keep_whole(elements.all((name, "out")), problem)
             continue
-        for item in found:
+        for item in group:
             target = item.dep.target
             reason = _obstacle(target, names, source, item.dep.handler, graph)
             own = [elements.first[name, "out"] + root for root in item.root_idxs]
@@ -163,9 +163,9 @@ def _relate(elements: _Elements, model: nn.Module, shape: tuple[int, ...]) -> No
             side = _side(item.dep, names, graph)
             if side is None or side not in elements.widths:
                 continue
-            for place, element in zip(item.idxs, own, strict=True):
-                if 0 <= place < elements.widths[side]:
-                    elements.join(elements.first[side] + place, element)
+            for channel, element in zip(item.idxs, own, strict=True):
+                if 0 <= channel < elements.widths[side]:
+                    elements.join(elements.first[side] + channel, element)
                 else:
                     elements.keep_whole([element], f"its channels can't be followed to {side[0]}")
             if side[1] == "out" and len(set(item.idxs)) == elements.widths[side]:
@@ -189,8 +189,8 @@ def _graph(model: nn.Module, shape: tuple[int, ...]) -> tuple[Any, dict[nn.Modul
     source = nn.Parameter(example[..., None, None]) if example.is_floating_point() else None
 
     def forward(network: nn.Module, _: Any) -> torch.Tensor:
-        given: torch.Tensor = example if source is None else source[..., 0, 0]
-        output: torch.Tensor = network(given)
+        sample: torch.Tensor = example if source is None else source[..., 0, 0]
+        output: torch.Tensor = network(sample)
         return output
 
     inputs = [] if source is None else [(source, 1)]
@@ -290,10 +290,10 @@ def _relate_groups(elements: _Elements, model: nn.Module) -> None:
             continue
         takes, gives = layer.in_channels // layer.groups, layer.out_channels // layer.groups
         for group in range(layer.groups):
-            given = elements.all((name, "out"))[group * gives : (group + 1) * gives]
-            taken = elements.all((name, "in"))[group * takes : (group + 1) * takes]
-            for element in (*given, *taken):
-                elements.join(given[0], element)
+            outputs = elements.all((name, "out"))[group * gives : (group + 1) * gives]
+            inputs = elements.all((name, "in"))[group * takes : (group + 1) * takes]
+            for element in (*outputs, *inputs):
+                elements.join(outputs[0], element)
 
 
 # ------------------------------------------------------------------------------ groups
@@ -301,7 +301,7 @@ def _relate_groups(elements: _Elements, model: nn.Module) -> None:
 
 def _grouped(elements: _Elements, model: nn.Module) -> Coupled:
     """Sets that cover the same layers alike are the units of one group."""
-    found = Coupled()
+    coupled = Coupled()
     alike: dict[tuple[tuple[Side, int], ...], list[dict[Side, list[int]]]] = defaultdict(list)
     for root, places in elements.sets().items():
         unit: dict[Side, list[int]] = defaultdict(list)
@@ -313,15 +313,15 @@ def _grouped(elements: _Elements, model: nn.Module) -> Coupled:
         ]
         if root in elements.whole:
             for name in producers:
-                found.alone.setdefault(name, elements.whole[root])
+                coupled.alone.setdefault(name, elements.whole[root])
         elif producers:
             alike[tuple((side, len(of)) for side, of in unit.items())].append(unit)
     used: set[str] = set()
     for units in alike.values():
         group = _group(model, units, used)
         used.add(group.name)
-        found.groups.append(group)
-    return found
+        coupled.groups.append(group)
+    return coupled
 
 
 def _group(model: nn.Module, units: list[dict[Side, list[int]]], used: set[str]) -> Group:

@@ -32,9 +32,10 @@ def zero_units(model: nn.Module, group: Group, gone: Sequence[int]) -> None:
 def _zero(model: nn.Module, members: Sequence[Member], gone: Sequence[int]) -> None:
     for member in members:
         values = getattr(model.get_submodule(member.layer), member.parameter)
-        places = [place for unit in gone for place in member.index[unit]]
+        positions = [position for unit in gone for position in member.index[unit]]
+        index = torch.tensor(positions, device=values.device).long()
         with torch.no_grad():
-            values.index_fill_(member.dim, torch.tensor(places, device=values.device).long(), 0.0)
+            values.index_fill_(member.dim, index, 0.0)
 
 
 def exact_groups(
@@ -80,14 +81,14 @@ def _same(
             zero_units(model, group, range(1, group.size, 2))
         expected = model(sample)
         try:
-            found = compact(sample)
+            output = compact(sample)
         except (RuntimeError, ValueError, AssertionError):
             # Shapes do not fit: the network counts on a width that was taken from it.
             return False
-    if found.shape != expected.shape:
+    if output.shape != expected.shape:
         return False
     scale = expected.abs().max().clamp_min(1e-30)
-    errors = ((other - expected).abs().max() for other in (found, masked))
+    errors = ((other - expected).abs().max() for other in (output, masked))
     return all(bool(error <= TOLERANCE * scale) for error in errors)
 
 

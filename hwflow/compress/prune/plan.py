@@ -92,8 +92,8 @@ def make_plan(model: nn.Module, settings: Prune, shape: tuple[int, ...]) -> Plan
     """
     finder = _Finder(model, settings, shape)
     pools = [
-        finder.pool(settings.selection(policy), policy, f"policies.{place}.layers")
-        for place, policy in enumerate((*settings.policies, None))
+        finder.pool(settings.selection(policy), policy, f"policies.{index}.layers")
+        for index, policy in enumerate((*settings.policies, None))
     ]
     plan = Plan(tuple(pool for pool in pools if pool))
     if not plan.subjects:
@@ -176,13 +176,13 @@ def _nothing(model: nn.Module, settings: Prune, shape: tuple[int, ...]) -> Reque
 def prunable_weights(model: nn.Module) -> list[tuple[str, str]]:
     """Layers and their parameters that are matrices or kernels: weights of linear and convolutional
     layers, and the projections in `nn.MultiheadAttention`."""
-    found: list[tuple[str, str]] = []
+    weights: list[tuple[str, str]] = []
     for name, layer in model.named_modules():
         if isinstance(layer, (nn.Linear, *CONVOLUTIONS)):
-            found.append((name, "weight"))
+            weights.append((name, "weight"))
         elif isinstance(layer, nn.MultiheadAttention | HeadAttention):
-            found += [(name, parameter) for parameter in input_weights(layer)]
-    return found
+            weights += [(name, parameter) for parameter in input_weights(layer)]
+    return weights
 
 
 def put_masks(model: nn.Module, plan: Plan) -> None:
@@ -207,23 +207,23 @@ def put_masks(model: nn.Module, plan: Plan) -> None:
         for member in subject.group.masked:
             spot = (member.layer, member.parameter, member.dim)
             spots.setdefault(spot, []).append((subject.gates, member))
-    for (name, parameter, dim), found in spots.items():
+    for (name, parameter, dim), members in spots.items():
         layer = model.get_submodule(name)
         length = getattr(layer, parameter).shape[dim]
-        mask_ = UnitMask([gates for gates, _ in found], dim, unit_places(found, length))
+        mask_ = UnitMask([gates for gates, _ in members], dim, unit_places(members, length))
         parametrize.register_parametrization(layer, parameter, mask_)
 
 
-def unit_places(found: Sequence[tuple[Gates, Member]], length: int) -> torch.Tensor:
+def unit_places(members: Sequence[tuple[Gates, Member]], length: int) -> torch.Tensor:
     """For each slice of a parameter the place of its unit, groups one after the other; -1: none.
 
     Args:
-        found: gates of a group, and its member of the parameter.
+        members: gates of a group, and its member of the parameter.
         length: of the parameter's dimension.
     """
     places = torch.full((length,), -1)
     offset = 0
-    for gates, member in found:
+    for gates, member in members:
         for unit, slices in enumerate(member.index):
             places[list(slices)] = offset + unit
         offset += gates.keep.numel()

@@ -52,7 +52,7 @@ class RegularizedLoss(nn.Module):
             "conv": settings.conv,
         }
         for kind, factor in factors.items():
-            found = [penalty(s.gates.scores).mean() for s in self.subjects if s.kind == kind]
-            if found:
-                total = total + factor * torch.stack(found).mean()
+            penalties = [penalty(s.gates.scores).mean() for s in self.subjects if s.kind == kind]
+            if penalties:
+                total = total + factor * torch.stack(penalties).mean()
         return total

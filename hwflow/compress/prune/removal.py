@@ -20,20 +20,20 @@ from hwflow.errors import HwflowError, RequestError
 Gone = dict[tuple[str, str], dict[int, set[int]]]
 
 
-def multiple(size: int, kept: int, unit: int) -> int:
+def multiple(size: int, wanted: int, unit: int) -> int:
     """The least number of units to keep so that a width is a multiple of `unit`.
 
     Args:
         size: units that there are.
-        kept: units that are wanted; at least one stays.
+        wanted: units to keep; at least one stays.
         unit: what the number shall be a multiple of; for units that are several channels wide see
             `Group.step`.
 
     Returns:
-        The least multiple of `unit` that is at least `kept`; where `size` has no such multiple,
+        The least multiple of `unit` that is at least `wanted`; where `size` has no such multiple,
         because it is smaller than `unit` or divided with a rest, `size`: all stay.
     """
-    return min(size, math.ceil(max(kept, 1) / unit) * unit)
+    return min(size, math.ceil(max(wanted, 1) / unit) * unit)
 
 
 def remove(
@@ -86,7 +86,7 @@ def rebuild(model: nn.Module, structure: dict[str, Any]) -> nn.Module:
         structure: from `remove`.
     """
     compact = copy.deepcopy(model)
-    known = {found.attention: found for found in projections(compact)}
+    known = {layers.attention: layers for layers in projections(compact)}
     for name, heads in structure["heads"].items():
         if name in known:
             _set_heads(compact.get_submodule(name), known[name], heads)
@@ -126,16 +126,16 @@ def _gone(model: nn.Module, chosen: Sequence[tuple[Group, list[int]]]) -> Gone:
     for group, stay in chosen:
         units = sorted(set(range(group.size)) - set(stay))
         parts = [(m.layer, m.parameter, m.dim, m.index) for m in group.members]
-        norms = [(m.layer, m.index) for m in group.members if m.parameter == "weight"]
-        norms += [(follower.layer, follower.index) for follower in group.followers]
-        found = [(layer, index) for layer, index in norms if _is_norm(model, layer)]
+        candidates = [(m.layer, m.index) for m in group.members if m.parameter == "weight"]
+        candidates += [(follower.layer, follower.index) for follower in group.followers]
+        norms = [(layer, index) for layer, index in candidates if _is_norm(model, layer)]
         everything: list[tuple[str, str, int, Any]] = [
             *parts,
-            *((layer, key, 0, index) for layer, index in found for key in _RUNNING),
+            *((layer, key, 0, index) for layer, index in norms for key in _RUNNING),
         ]
         for layer, parameter, dim, index in everything:
-            places = gone.setdefault((layer, parameter), {}).setdefault(dim, set())
-            places.update(place for unit in units for place in index[unit])
+            positions = gone.setdefault((layer, parameter), {}).setdefault(dim, set())
+            positions.update(position for unit in units for position in index[unit])
     return gone
 
 
@@ -147,8 +147,8 @@ def _is_norm(model: nn.Module, layer: str) -> bool:
 
 
 def _without(value: torch.Tensor, gone: dict[int, set[int]]) -> torch.Tensor:
-    for dim, places in gone.items():
-        left = [place for place in range(value.shape[dim]) if place not in places]
+    for dim, positions in gone.items():
+        left = [position for position in range(value.shape[dim]) if position not in positions]
         value = value.index_select(dim, torch.tensor(left, device=value.device))
     return value
 
@@ -158,7 +158,7 @@ def _without(value: torch.Tensor, gone: dict[int, set[int]]) -> torch.Tensor:
 
 def _heads(model: nn.Module, chosen: Sequence[tuple[Group, list[int]]]) -> dict[str, int]:
     """By the name of an attention, how many heads it is left with."""
-    owners = {found.inputs[0]: found.attention for found in projections(model)}
+    owners = {layers.inputs[0]: layers.attention for layers in projections(model)}
     return {
         owners.get(group.name, group.name): len(stay)
         for group, stay in chosen
@@ -184,10 +184,10 @@ def _widths(model: nn.Module, gone: Gone) -> dict[str, tuple[int, int]]:
     return widths
 
 
-def _set_heads(attention: Any, found: Projections, heads: int) -> None:
-    size = found.width // found.heads
-    if found.counter is not None:
-        setattr(attention, found.counter, heads)
+def _set_heads(attention: Any, layers: Projections, heads: int) -> None:
+    size = layers.width // layers.heads
+    if layers.counter is not None:
+        setattr(attention, layers.counter, heads)
     if hasattr(attention, "all_head_size"):
         attention.all_head_size = heads * size
 

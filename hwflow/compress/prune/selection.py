@@ -99,18 +99,18 @@ class Selector:
     def _keep_of_m(self, subject: Subject, progress: float) -> None:
         """Of each M inputs in a row the best: M at the beginning, N at the end."""
         n, m = subject.selection.n_of_m
-        kept = n + math.ceil((m - n) * (1 - progress))
+        count = n + math.ceil((m - n) * (1 - progress))
         scores = self._scores(subject)
         rows = torch.unflatten(scores.transpose(1, -1), -1, (-1, m))
         keep = torch.zeros_like(rows, dtype=torch.bool)
-        keep.scatter_(-1, rows.topk(kept, -1).indices, True)
+        keep.scatter_(-1, rows.topk(count, -1).indices, True)
         subject.gates.keep.copy_(keep.flatten(-2).transpose(1, -1))
 
     def _keep_best(self, pool: Pool, progress: float) -> None:
         scores = [self._scores(subject) for subject in pool]
         counts = self._counts(pool, scores, progress)
-        for subject, found, count in zip(pool, scores, counts, strict=True):
-            self._keep_top(subject, found, count)
+        for subject, subject_scores, count in zip(pool, scores, counts, strict=True):
+            self._keep_top(subject, subject_scores, count)
 
     def _keep_top(self, subject: Subject, scores: torch.Tensor, count: int) -> None:
         """Keep the `count` units of the highest scores, or as many as must stay."""
@@ -169,30 +169,30 @@ class Selector:
         Groups grow by steps that leave widths multiples of `unit`: one that no longer fits ends the
         bisection, while another one would.
         """
-        ranked = [found.flatten().sort(descending=True).values.tolist() for found in scores]
-        kept = [
+        ranked = [tensor.flatten().sort(descending=True).values.tolist() for tensor in scores]
+        units = [
             max(self._rounded(s, count), self.floors[id(s)])
             for s, count in zip(pool, counts, strict=True)
         ]
-        open_ = {place for place, subject in enumerate(pool) if kept[place] < subject.size}
+        open_ = {index for index, subject in enumerate(pool) if units[index] < subject.size}
         while open_:
-            place = max(open_, key=lambda n: (ranked[n][kept[n]], -n))
-            more = list(kept)
-            more[place] = self._rounded(pool[place], kept[place] + 1)
+            index = max(open_, key=lambda n: (ranked[n][units[n]], -n))
+            more = list(units)
+            more[index] = self._rounded(pool[index], units[index] + 1)
             if self._cost(pool, more, costs) <= limit:
-                kept = more
+                units = more
             else:
-                open_.remove(place)
-            if kept[place] == pool[place].size:
-                open_.discard(place)
-        return kept
+                open_.remove(index)
+            if units[index] == pool[index].size:
+                open_.discard(index)
+        return units
 
     def _cost(self, pool: Pool, counts: Sequence[int], costs: CompactCosts) -> float:
         """Cost of the network with `counts` units of a pool, and what is kept of others."""
-        kept = self.counts()
+        units = self.counts()
         for subject, count in zip(pool, counts, strict=True):
-            kept[subject.name] = max(self._rounded(subject, count), self.floors[id(subject)])
-        return costs.cost(pool[0].selection.budget.of, [kept[name] for name in costs.names])
+            units[subject.name] = max(self._rounded(subject, count), self.floors[id(subject)])
+        return costs.cost(pool[0].selection.budget.of, [units[name] for name in costs.names])
 
     def _check_reach(self, pool: Pool, costs: CompactCosts) -> None:
         """Raise if not even the fewest units meet the budget."""
@@ -279,18 +279,18 @@ def _local_allotment(pool: Pool) -> Allotment:
 
 def _global_allotment(scores: Sequence[torch.Tensor]) -> Allotment:
     """As many units of each subject as are among the best of all; of equal ones the first."""
-    everything = torch.cat([found.flatten() for found in scores])
+    everything = torch.cat([tensor.flatten() for tensor in scores])
 
     def allot(share: float) -> list[int]:
-        kept = round(share * len(everything))
-        if kept in (0, len(everything)):
-            return [found.numel() if kept else 0 for found in scores]
-        least = everything.kthvalue(len(everything) - kept + 1).values
-        counts = [int((found > least).sum()) for found in scores]
-        rest = kept - sum(counts)
-        for place, found in enumerate(scores):
-            equal = min(rest, int((found == least).sum()))
-            counts[place] += equal
+        total = round(share * len(everything))
+        if total in (0, len(everything)):
+            return [tensor.numel() if total else 0 for tensor in scores]
+        least = everything.kthvalue(len(everything) - total + 1).values
+        counts = [int((tensor > least).sum()) for tensor in scores]
+        rest = total - sum(counts)
+        for index, tensor in enumerate(scores):
+            equal = min(rest, int((tensor == least).sum()))
+            counts[index] += equal
             rest -= equal
         return counts
 

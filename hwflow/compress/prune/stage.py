@@ -177,8 +177,8 @@ def _take_out(
     groups = [subject.group for subject in plan.subjects if subject.group is not None]
     if not groups:
         return model, {}
-    kept = {s.name: s.gates.keep.nonzero().flatten().tolist() for s in plan.groups}
-    return removal.remove(model, shape, kept, groups)
+    indices = {s.name: s.gates.keep.nonzero().flatten().tolist() for s in plan.groups}
+    return removal.remove(model, shape, indices, groups)
 
 
 def _sample_logits(model: nn.Module, context: StageContext) -> torch.Tensor:

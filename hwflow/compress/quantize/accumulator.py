@@ -71,19 +71,19 @@ def bounded_layers(model: nn.Module, shape: tuple[int, ...]) -> list[BoundedLaye
         model: Brevitas network; run once, in eval mode.
         shape: of one sample.
     """
-    found: list[BoundedLayer] = []
+    bounded: list[BoundedLayer] = []
 
     def record(name: str) -> Callable[..., None]:
         def hook(layer: Any, args: tuple[Any, ...], output: Any) -> None:
-            given = layer.input_quant(args[0])
+            quant_input = layer.input_quant(args[0])
             bits = layer.weight_quant.tensor_quant.pre_scaling_impl.accumulator_bit_width()
-            found.append(
+            bounded.append(
                 BoundedLayer(
                     name,
                     layer,
-                    layer.quant_weight(given),
-                    round(float(given.bit_width)),
-                    bool(given.signed),
+                    layer.quant_weight(quant_input),
+                    round(float(quant_input.bit_width)),
+                    bool(quant_input.signed),
                     round(float(bits)),
                 )
             )
@@ -100,7 +100,7 @@ def bounded_layers(model: nn.Module, shape: tuple[int, ...]) -> list[BoundedLaye
         run_once(model, shape)
     for handle in hooks:
         handle.remove()
-    return found
+    return bounded
 
 
 def check_room(model: nn.Module, shape: tuple[int, ...]) -> None:

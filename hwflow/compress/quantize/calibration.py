@@ -113,9 +113,9 @@ class _Readings:
 
     def _note(self, scaling: Any, args: tuple[Any, ...], output: Any) -> None:
         seen = scaling.clamp_scaling(scaling.stats(scaling.stats_input_view_shape_impl(args[0])))
-        sums, place = self.sums.setdefault(scaling, []), self.calls[scaling]
-        if place < len(sums):
-            sums[place] = sums[place] + seen
+        sums, call = self.sums.setdefault(scaling, []), self.calls[scaling]
+        if call < len(sums):
+            sums[call] = sums[call] + seen
         else:
             sums.append(seen)
         self.calls[scaling] += 1

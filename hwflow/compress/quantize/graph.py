@@ -213,8 +213,8 @@ class _Pass:
         bits = settings.activation_bits if sigmoid else settings.negative_bits
         quantizer = activation_quantizer(settings, bits, signed=not sigmoid)
         kind = qnn.QuantSigmoid if sigmoid else qnn.QuantTanh
-        made = kind(act_quant=quantizer, return_quant_tensor=is_integer(settings))
-        self._call(node, f"{node.name}_quantizer", made)
+        activation = kind(act_quant=quantizer, return_quant_tensor=is_integer(settings))
+        self._call(node, f"{node.name}_quantizer", activation)
 
     def _call(self, node: fx.Node, name: str, module: nn.Module) -> None:
         """Let a node call a quantizer, which others may call too."""

@@ -58,7 +58,7 @@ def quant_layer(layer: nn.Module, settings: Quantize, *, last: bool, alone: bool
 def _convolution(layer: Any, options: dict[str, Any]) -> Any:
     if isinstance(layer, TRANSPOSED):
         options["output_padding"] = layer.output_padding
-    (kind,) = (made for plain, made in _CONVOLUTIONS.items() if isinstance(layer, plain))
+    (kind,) = (quantized for plain, quantized in _CONVOLUTIONS.items() if isinstance(layer, plain))
     return kind(
         layer.in_channels,
         layer.out_channels,
@@ -90,8 +90,8 @@ class Attention(_BrevitasAttention):
     ) -> Any:
         """As torch.nn.MultiheadAttention; `is_causal` only says what the mask is."""
         # Views, for Brevitas names the axes of what it is given.
-        given = (plain(tensor) for tensor in (query, key, value))
-        views = (tensor.view_as(tensor) for tensor in given)
+        tensors = (plain(tensor) for tensor in (query, key, value))
+        views = (tensor.view_as(tensor) for tensor in tensors)
         return super().forward(*views, *args, **kwargs)
 
 

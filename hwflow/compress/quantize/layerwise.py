@@ -34,20 +34,20 @@ def quantize_layers(model: nn.Module, settings: Quantize) -> nn.Module:
         options = policies.of_weights(name)
         policies.of_activation(name)
         if isinstance(layer, SEQUENCE):
-            made = quant_sequence_layer(name, layer, options)
+            replacement = quant_sequence_layer(name, layer, options)
         else:
-            made = quant_layer(layer, options, last=False, alone=True)
+            replacement = quant_layer(layer, options, last=False, alone=True)
         parent, _, own = name.rpartition(".")
-        setattr(quantized.get_submodule(parent), own, made)
+        setattr(quantized.get_submodule(parent), own, replacement)
     policies.check()
     return quantized
 
 
 def _outermost(model: nn.Module) -> dict[str, nn.Module]:
     """Layers by name that are in no other one: an attention layer has a linear one of its own."""
-    found: dict[str, nn.Module] = {}
+    layers: dict[str, nn.Module] = {}
     for name, module in model.named_modules():
-        inside = any(name.startswith(f"{outer}.") for outer in found)
+        inside = any(name.startswith(f"{outer}.") for outer in layers)
         if not inside and isinstance(module, (*COMPUTE, *SEQUENCE)):
-            found[name] = module
-    return found
+            layers[name] = module
+    return layers

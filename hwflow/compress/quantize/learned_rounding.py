@@ -147,11 +147,11 @@ def _inputs(model: nn.Module, name: str, batches: Sequence[torch.Tensor]) -> tor
 @torch.no_grad()
 def _outputs(model: nn.Module, name: str, batches: Sequence[torch.Tensor]) -> torch.Tensor:
     """What a layer makes of samples, (N, ...)."""
-    made: list[torch.Tensor] = []
+    outputs: list[torch.Tensor] = []
     hook = model.get_submodule(name).register_forward_hook(
-        lambda module, args, output: made.append(plain(output).clone())
+        lambda module, args, output: outputs.append(plain(output).clone())
     )
     for batch in batches:
         model(batch)
     hook.remove()
-    return torch.cat(made)
+    return torch.cat(outputs)

@@ -25,12 +25,12 @@ def rule_of(name: str | None) -> Rule:
 
 @cache
 def _by_name() -> dict[str, Rule]:
-    found: dict[str, Rule] = {}
+    by_name: dict[str, Rule] = {}
     for rule in RULES:
-        if rule.name in found:
+        if rule.name in by_name:
             raise HwflowError(
                 f"there are two lowering rules of the name {rule.name!r}",
                 hint="uninstall one of the packages that add them",
             )
-        found[rule.name] = rule
-    return found
+        by_name[rule.name] = rule
+    return by_name

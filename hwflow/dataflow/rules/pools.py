@@ -90,8 +90,8 @@ def global_average(
         )
     _check_codes(node, wire)
     sample = np.zeros((1, *wire.shape))
-    made = evaluate(node, reference.operands(node, {node.input[0]: sample}))  # Checks the axes.
-    shape = real(made).shape[1:]
+    average = evaluate(node, reference.operands(node, {node.input[0]: sample}))  # Checks the axes.
+    shape = real(average).shape[1:]
     count = math.prod(wire.shape[1:])
     mean = _mean(wire, count)
     return replace(
@@ -141,8 +141,8 @@ def upsampling(
             f"{node.name}: upsampling of vectors can't be lowered", hint="upsample images"
         )
     sample = np.zeros((1, *wire.shape))
-    made = evaluate(node, reference.operands(node, {node.input[0]: sample}))
-    sizes = zip(real(made).shape[2:], wire.shape[1:], strict=True)
+    upsampled = evaluate(node, reference.operands(node, {node.input[0]: sample}))
+    sizes = zip(real(upsampled).shape[2:], wire.shape[1:], strict=True)
     factors = tuple(after // before for after, before in sizes)
     shape = (wire.shape[0], *(n * f for n, f in zip(wire.shape[1:], factors, strict=True)))
     return replace(
@@ -186,8 +186,8 @@ def reshaping(graph: HardwareGraph, reference: Reference, node: onnx.NodeProto, 
 
 def _channels_last(shape: Shape) -> Integers | None:
     """Which of an image's numbers lies where, channels last; None: every one where it was."""
-    place = np.arange(math.prod(shape)).reshape(shape)
-    order = np.moveaxis(place, 0, -1).reshape(-1)
+    positions = np.arange(math.prod(shape)).reshape(shape)
+    order = np.moveaxis(positions, 0, -1).reshape(-1)
     return None if np.array_equal(order, np.arange(len(order))) else order
 
 

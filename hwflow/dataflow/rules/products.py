@@ -97,7 +97,7 @@ def _dense(
     matrix = kernels.transpose(2, 3, 1, 0).reshape(-1, len(kernels))
     taps = matrix.shape[0] // kernels.shape[1]
     low, high = _range(matrix, np.tile(low, taps), np.tile(high, taps))
-    made = layers.product(
+    product = layers.product(
         graph,
         tensor,
         matrix,
@@ -106,7 +106,7 @@ def _dense(
         binary=operands.weights.bipolar,
         name=name,
     )
-    return made, low, high
+    return product, low, high
 
 
 def _depthwise(
@@ -123,7 +123,7 @@ def _depthwise(
     positive = np.maximum(kernels, 0).reshape(len(kernels), -1).sum(axis=1)
     negative = np.minimum(kernels, 0).reshape(len(kernels), -1).sum(axis=1)
     low, high = low * positive + high * negative, high * positive + low * negative
-    made = layers.depthwise_product(
+    product = layers.depthwise_product(
         graph,
         tensor,
         kernels,
@@ -132,7 +132,7 @@ def _depthwise(
         binary=operands.weights.bipolar,
         name=name,
     )
-    return made, low, high
+    return product, low, high
 
 
 def _is_depthwise(node: onnx.NodeProto, weights: Integers, channels: int) -> bool:

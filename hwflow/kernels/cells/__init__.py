@@ -19,10 +19,10 @@ def needed_by(sources: Iterable[Path]) -> list[Path]:
         Files, sorted; a cell that nothing instantiates would be a second top of a design.
     """
     texts = [source.read_text() for source in sources]
-    found: list[Path] = []
+    needed: list[Path] = []
     for text in texts:
         used = [cell for cell in SOURCES if re.search(rf"^\s*{cell.stem}\s*(#|\w)", text, re.M)]
-        new = [cell for cell in used if cell not in found]
-        found += new
+        new = [cell for cell in used if cell not in needed]
+        needed += new
         texts += [cell.read_text() for cell in new]
-    return sorted(found)
+    return sorted(needed)

@@ -41,11 +41,11 @@ class FMPadding_rtl(FinnLayer, ImagePreparation, finn.FMPadding_rtl):
         """Channels of the image."""
         return int(self.get_nodeattr("NumChannels"))
 
-    def follow(self, model: ModelWrapper, reader: WindowReader, given: Mapping[str, int]) -> None:
+    def follow(self, model: ModelWrapper, reader: WindowReader, folding: Mapping[str, int]) -> None:
         """Move as many channels as what comes right behind reads."""
         after: Any = hardware_layer(model.find_consumers(self.onnx_node.output[0])[0])
         simd = math.gcd(after.reads(), self.channels())
-        self.set_nodeattr("SIMD", given.get("simd", simd))
+        self.set_nodeattr("SIMD", folding.get("simd", simd))
 
     def emulation(self, model: ModelWrapper, windows: Any, known: Range) -> Layer:
         """Zeros."""

@@ -96,8 +96,8 @@ class LabelSelect_rtl(KernelOp, LabelSelect):
         if k == 1:
             return int(pe * (3 * bits + 4) + 16)
         total = bits + 1
-        place = total + self.get_output_datatype().bitwidth()
-        merge = k * place * (2.5 + 1.85 * (min(pe, k) - 1))
+        entry = total + self.get_output_datatype().bitwidth()
+        merge = k * entry * (2.5 + 1.85 * (min(pe, k) - 1))
         biased = len(self.onnx_node.input) > 1
         luts: int = round(merge + total * (1.2 * pe * (pe - 1) / 2 + pe * biased))
         return luts

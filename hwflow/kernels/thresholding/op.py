@@ -74,10 +74,11 @@ class Thresholding_rtl(FinnLayer, finn.Thresholding_rtl):
             low, high = inputs[0]
         steps = [(thresholds <= end[:, None]).sum(axis=1) for end in (low, high)]
         if self.get_output_datatype() == DataType["BIPOLAR"]:
-            made = [2 * count - 1 for count in steps]
+            bounds = [2 * count - 1 for count in steps]
         else:
-            made = [count + self.get_nodeattr("ActVal") for count in steps]
-        return made[0].reshape(-1, channels).min(axis=0), made[1].reshape(-1, channels).max(axis=0)
+            bounds = [count + self.get_nodeattr("ActVal") for count in steps]
+        lowest, highest = (bound.reshape(-1, channels) for bound in bounds)
+        return lowest.min(axis=0), highest.max(axis=0)
 
     def minimize_weight_bit_width(self, model: ModelWrapper, datatype_only: bool = False) -> Any:
         """Give thresholds as many bits as their values need.

@@ -42,9 +42,9 @@ class Steps:
             for threshold in self.thresholds:
                 steps.add_(sums >= threshold, alpha=self.factor)
             return steps.reshape(inputs[0].shape)
-        found = torch.searchsorted(self.thresholds, sums.T.contiguous(), right=True)
-        made = (found.T * self.factor + self.base).to(torch.float32)
-        return made.reshape(inputs[0].shape)
+        indices = torch.searchsorted(self.thresholds, sums.T.contiguous(), right=True)
+        outputs = (indices.T * self.factor + self.base).to(torch.float32)
+        return outputs.reshape(inputs[0].shape)
 
 
 class EvenSteps:

@@ -42,7 +42,7 @@ def controller(windows: Windows) -> dict[str, int | str]:
     fold = _Loop(folds, 1)
     inner = [fold, high, wide] if windows.depthwise else [high, wide, fold]
     nest = [rows, columns, *inner]
-    steps = {id(loop): _increment(nest, place) for place, loop in enumerate(nest)}
+    steps = {id(loop): _increment(nest, level) for level, loop in enumerate(nest)}
     by_channel = windows.depthwise and folds > 1
     states = [rows, columns, *([fold, high, wide] if by_channel else [high, wide, fold])]
     heads = [steps[id(loop)] for loop in states]
@@ -69,7 +69,7 @@ def parallel_controller(windows: Windows) -> dict[str, int | str]:
     rows, columns = _outer(windows)
     fold = _Loop(windows.folds, 1)
     nest = [rows, columns, fold]
-    heads = [_increment(nest, place) for place in range(3)]
+    heads = [_increment(nest, level) for level in range(3)]
     high, wide = windows.reach
     window = ((high - 1) * windows.image[1] + wide - 1) * windows.folds + 1
     return {
@@ -89,8 +89,8 @@ def _outer(windows: Windows) -> tuple[_Loop, _Loop]:
     return _Loop(rows, down * row), _Loop(columns, right * windows.folds)
 
 
-def _increment(nest: list[_Loop], place: int) -> int:
-    return nest[place].step - sum(loop.span for loop in nest[place + 1 :])
+def _increment(nest: list[_Loop], level: int) -> int:
+    return nest[level].step - sum(loop.span for loop in nest[level + 1 :])
 
 
 def _ends(windows: Windows) -> dict[str, int | str]:

@@ -130,11 +130,11 @@ def cycles_of_windows(windows: Windows) -> int:
 def _follow(windows: Windows) -> int:
     words, buffer = windows.words, windows.buffer
     now, taken = 0, 0  # the cycle, and words taken
-    for place, free in windows.steps():
+    for word, free in windows.steps():
         while True:
-            fetch = place < taken
+            fetch = word < taken
             # A word may be taken when what it replaces is needed no more.
-            if taken < words and taken - buffer < free and taken - buffer < place:
+            if taken < words and taken - buffer < free and taken - buffer < word:
                 taken += 1
             now += 1
             if fetch:

@@ -50,12 +50,12 @@ class ConvolutionInputGenerator_rtl(
         """Channels at a time, and whether all of a window is."""
         return {**super().choices(), PARALLEL: (0, 1)}
 
-    def follow(self, model: ModelWrapper, reader: WindowReader, given: Mapping[str, int]) -> None:
+    def follow(self, model: ModelWrapper, reader: WindowReader, folding: Mapping[str, int]) -> None:
         """Move as many channels as the reader reads, or whole windows if it reads such."""
         channels = self.channels()
         reads = math.gcd(reader.reads(), channels)
         whole = reader.reads_whole_windows()
-        simd, parallel = given.get("simd", reads), given.get(PARALLEL, int(whole))
+        simd, parallel = folding.get("simd", reads), folding.get(PARALLEL, int(whole))
         if reader.CHANNEL_BY_CHANNEL and (simd != reads or parallel != whole):
             raise HwflowError(
                 f"{user_name(self.onnx_node)} moves other channels than"

@@ -34,13 +34,13 @@ class ImagePreparation(HardwareLayer):
         """Channels of the image."""
 
     @abstractmethod
-    def follow(self, model: ModelWrapper, reader: WindowReader, given: Mapping[str, int]) -> None:
+    def follow(self, model: ModelWrapper, reader: WindowReader, folding: Mapping[str, int]) -> None:
         """Be folded as the layer is that it is for.
 
         Args:
             model: its graph.
             reader: that layer, folded.
-            given: what a user says of this one.
+            folding: what a user says of this one.
 
         Raises:
             HwflowError: the user says what does not go together with the reader's folding.

@@ -105,15 +105,15 @@ class Factorization(Section):
     @model_validator(mode="after")
     def _all_is_read(self) -> Factorization:
         # What a recipe with its defaults filled in says is no request.
-        given = {
+        requested = {
             name
             for name in self.model_fields_set
             if getattr(self, name) != type(self).model_fields[name].default
         }
-        if self.method == "none" and given & {"ranks", "error", "cost"}:
+        if self.method == "none" and requested & {"ranks", "error", "cost"}:
             raise ValueError("method none reads no ranks, error or cost")
         by_error = self.method == "auto" or self.ranks.by == "error"
-        if "error" in given and not by_error:
+        if "error" in requested and not by_error:
             raise ValueError("error is read only where method is auto or ranks are by error")
         if isinstance(self.ranks, GivenRanks):
             if self.method == "auto":

@@ -185,11 +185,11 @@ class Prune(Training):
         """The settings of the layers of a policy; None: of layers that none matches."""
         names = Selection.model_fields
         own = {name: getattr(policy, name) for name in names} if policy is not None else {}
-        given = {name: value for name, value in own.items() if value is not None}
+        requested = {name: value for name, value in own.items() if value is not None}
         stage = {name: getattr(self, name) for name in names}
-        if self.budget is None or given.get("method", self.method) not in RANKING:
+        if self.budget is None or requested.get("method", self.method) not in RANKING:
             stage["budget"] = Budget()
-        return Selection.model_validate({**stage, **given})
+        return Selection.model_validate({**stage, **requested})
 
     @model_validator(mode="after")
     def _consistent(self) -> Prune:
@@ -206,12 +206,12 @@ class Prune(Training):
 
     def _problem(self, chosen: Selection, policy: Policy | None) -> str | None:
         """What is wrong with the settings of a policy, or of the stage itself."""
-        given = self if policy is None else policy
+        settings = self if policy is None else policy
         method, granularity = chosen.method, chosen.granularity
         ranks, (n, m) = method in RANKING, chosen.n_of_m
         if granularity == "block" and chosen.block is None:
             return "granularity block needs `block`, its rows and columns"
-        if granularity != "block" and given.block is not None:
+        if granularity != "block" and settings.block is not None:
             return "block is for granularity block"
         if chosen.block is not None and min(chosen.block) < 1:
             return "a block has at least one row and one column"
@@ -219,9 +219,9 @@ class Prune(Training):
             return f"n_of_m keeps at least 1 of M inputs and fewer than M, not {n} of {m}"
         if granularity == "n_of_m" and not ranks:
             return f"n_of_m keeps the best of M inputs, and method {method} ranks nothing"
-        if granularity == "n_of_m" and given.budget is not None:
+        if granularity == "n_of_m" and settings.budget is not None:
             return "the density of n_of_m follows from N and M; leave budget out"
-        if not ranks and given.budget is not None:
+        if not ranks and settings.budget is not None:
             return f"method {method} has no budget: its threshold or regularizer decides"
         of = chosen.budget.of
         if ranks and of != "density" and granularity not in STRUCTURED:

@@ -43,14 +43,14 @@ class LayerPolicy(Section):
 
     def options(self) -> dict[str, object]:
         """The options that the policy changes."""
-        given = {
+        options = {
             "weight_bits": self.weight_bits,
             "activation_bits": self.activation_bits,
             "weight_scaling": self.weight_scaling,
             "scale": self.scale,
             "accumulator_bits": self.accumulator_bits,
         }
-        return {name: value for name, value in given.items() if value is not None}
+        return {name: value for name, value in options.items() if value is not None}
 
 
 class PostTraining(Section):
