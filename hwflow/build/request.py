@@ -107,3 +107,8 @@ def load_request(run_dir: Path) -> Request:
             f"{run_dir} is no run directory", hint="give one that `hwflow build` made"
         ) from error
     return Request(LoadedRecipe(recipe, base), board, run_dir)
+
+
+def repetition_folder(repetition: int) -> str:
+    """Folder in the run directory of a repetition's stages; the first's are in that itself."""
+    return f"seeds/{repetition + 1}" if repetition else ""

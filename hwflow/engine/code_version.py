@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 
 from hwflow.engine.artifacts import file_hash, value_hash
-from hwflow.registry import entry_points
+from hwflow.registry import entry_points, installed_entry_points
 
 PACKAGE = Path(__file__).parents[1]
 # In place of a module's name: all members of a registry.
@@ -89,7 +89,8 @@ def closure(module: str, package: Path = PACKAGE) -> Closure:
 
 def _outsiders() -> dict[str, Path]:
     """The folder or file of each package that adds something to hwflow."""
-    groups = [name for name in metadata.entry_points().groups if name.startswith("hwflow.")]
+    points = installed_entry_points(tuple(sys.path))
+    groups = [name for name in points.groups if name.startswith("hwflow.")]
     tops = {point.module.split(".")[0] for group in groups for point in entry_points(group)}
     return {top: _root(top) for top in sorted(tops - {"hwflow"})}
 

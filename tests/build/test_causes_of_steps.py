@@ -60,7 +60,8 @@ def test_a_step_runs_again_when_a_module_that_it_reaches_changes_and_only_then(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     module = steps[name].module
-    reached = {place.removeprefix("hwflow/") for place in closure(module, copy).sources}
+    code = closure(module, copy)
+    reached = {place.removeprefix("hwflow/") for place in code.sources}
     monkeypatch.setattr(pipeline, "code_version", lambda module: code_version(module, copy))
 
     def work(folder: Path, context: object) -> None:
@@ -74,10 +75,11 @@ def test_a_step_runs_again_when_a_module_that_it_reaches_changes_and_only_then(
         return any(event.kind == "finished" for event in events)
 
     assert ran()
-    before = code_version(module, copy)
+    assert code.version == code_version(module, copy)
+    before = code.version
     for place in reached:
         with changed(copy / place):
-            assert code_version(module, copy) != before, place
+            assert code.version != before, place
     with changed(copy / min(reached)):
         assert ran()
     assert ran()

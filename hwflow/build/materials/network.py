@@ -7,14 +7,9 @@ from pathlib import Path
 from torch import nn
 
 from hwflow import networks
-from hwflow.build.request import Request
+from hwflow.build.request import Request, repetition_folder
 from hwflow.compress import load_checkpoint, stage_of
 from hwflow.data import Dataset
-
-
-def repetition_folder(repetition: int) -> str:
-    """Folder in the run directory of a repetition's stages; the first's are in that itself."""
-    return f"seeds/{repetition + 1}" if repetition else ""
 
 
 def untrained(request: Request, data: Dataset, repetition: int = 0) -> nn.Module:

@@ -6,13 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from hwflow.build.causes import folding_causes, model_causes, origin_causes, stage_causes
-from hwflow.build.checking import check_fits, check_model_file, check_recipe
-from hwflow.build.materials.network import untrained
-from hwflow.build.materials.samples import dataset
 from hwflow.build.request import Request
 from hwflow.engine.artifacts import write_whole
 from hwflow.engine.pipeline import Context, Step
-from hwflow.networks import following
 
 
 def step(request: Request) -> Step:
@@ -32,6 +28,11 @@ def run(request: Request, folder: Path, context: Context) -> None:
     Raises:
         HwflowError: what a later step would fail of; names the layer, why, and what to do.
     """
+    from hwflow.build.checking import check_fits, check_model_file, check_recipe
+    from hwflow.build.materials.network import untrained
+    from hwflow.build.materials.samples import dataset
+    from hwflow.networks import following
+
     recipe, board = request.recipe, request.board
     if recipe.model is not None:
         check = check_model_file(recipe, board, request.base)

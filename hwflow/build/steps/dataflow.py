@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-
-import onnx
+from typing import TYPE_CHECKING
 
 from hwflow.build.causes import data_causes, folding_causes
-from hwflow.build.materials.samples import dataset
 from hwflow.build.request import Request
-from hwflow.build.top_k import check_chosen, choosing
-from hwflow.data import Dataset
-from hwflow.dataflow.finn_setup import prepare_finn
-from hwflow.dataflow.lower import to_hardware
 from hwflow.engine.pipeline import Context, Step
-from hwflow.exchange.importing.importer import normalised
 from hwflow.facts.imported import ImportFacts
 from hwflow.facts.lowered import HostFacts, LoweringFacts
-from hwflow.host import Division, Software, divide
-from hwflow.host.agreement import check_division
-from hwflow.host.input_codes import input_code
+
+if TYPE_CHECKING:
+    import onnx
+
+    from hwflow.data import Dataset
+    from hwflow.host import Division, Software
 
 # Samples on which a network that the host has a part in is compared with the whole of it.
 DIVISION_SAMPLES = 64
@@ -45,6 +41,16 @@ def step(request: Request) -> Step:
 def run(request: Request, folder: Path, context: Context) -> LoweringFacts:
     """Divide the network between hardware and host, lower and fold; hwflow's own export is
     taken as any other file."""
+    import onnx
+
+    from hwflow.build.materials.samples import dataset
+    from hwflow.build.top_k import check_chosen, choosing
+    from hwflow.dataflow.finn_setup import prepare_finn
+    from hwflow.dataflow.lower import to_hardware
+    from hwflow.exchange.importing.importer import normalised
+    from hwflow.host import Software, divide
+    from hwflow.host.input_codes import input_code
+
     prepare_finn()
     recipe, data = request.recipe, dataset(request)
     whole = onnx.load(str(context.folders[request.source] / "model.qonnx.onnx"))
@@ -80,6 +86,8 @@ def _host(
     data: Dataset,
 ) -> HostFacts | None:
     """What the host computes, once it is known that the divided network is the whole one."""
+    from hwflow.host.agreement import check_division
+
     parts = division.facts()
     if division.is_simple:
         return None if parts is None else HostFacts.model_validate(parts)

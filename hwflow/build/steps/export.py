@@ -7,14 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from hwflow.build.causes import origin_causes
-from hwflow.build.materials.network import trained
-from hwflow.build.materials.samples import dataset
 from hwflow.build.request import Request
 from hwflow.engine.pipeline import Context, Step
-from hwflow.exchange.agreement import check_agreement
-from hwflow.exchange.export import export
 from hwflow.facts.exported import ExportFacts
-from hwflow.networks import following
 from hwflow.recipe import StageSettings
 
 # Samples on which the trained network and its exports are compared.
@@ -35,6 +30,12 @@ def step(request: Request) -> Step:
 
 def run(request: Request, folder: Path, context: Context) -> ExportFacts:
     """Write QONNX and QCDQ, and hold them against the trained network."""
+    from hwflow.build.materials.network import trained
+    from hwflow.build.materials.samples import dataset
+    from hwflow.exchange.agreement import check_agreement
+    from hwflow.exchange.export import export
+    from hwflow.networks import following
+
     data = dataset(request)
     with following(context.follow):
         model = trained(request, data, len(request.recipe.stages))

@@ -9,7 +9,6 @@ from typing import Any
 from hwflow.build.causes import data_causes, model_causes
 from hwflow.build.request import Request
 from hwflow.engine.pipeline import Context, Step
-from hwflow.exchange.importing.importer import import_into
 from hwflow.facts.imported import ImportFacts
 
 
@@ -21,6 +20,8 @@ def step(request: Request) -> Step:
 
 def run(request: Request, folder: Path, context: Context) -> ImportFacts:
     """Bring the file to the form that the lowering knows, and choose samples to verify it on."""
+    from hwflow.exchange.importing.importer import import_into
+
     recipe, base = request.recipe, request.base
     assert recipe.model is not None
     path = base / Path(recipe.model.qonnx).expanduser()

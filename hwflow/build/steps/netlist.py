@@ -5,18 +5,10 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from qonnx.core.modelwrapper import ModelWrapper
-
 from hwflow.build.causes import data_causes
-from hwflow.build.materials.samples import dataset
 from hwflow.build.request import Request
 from hwflow.engine.pipeline import Context, Step
 from hwflow.facts.verified import NetlistFacts
-from hwflow.host import Software
-from hwflow.host.input_codes import accelerator_input
-from hwflow.simulate import Simulator
-from hwflow.synth.netlist import why_not_simulated, write_netlist
-from hwflow.verify.netlist import compare_netlist
 
 # Frames of which RTL and netlist are compared, cycle by cycle.
 FRAMES = 20
@@ -39,6 +31,15 @@ def step(request: Request) -> Step:
 
 def run(request: Request, folder: Path, context: Context) -> NetlistFacts:
     """Compare the synthesised netlist with the RTL."""
+    from qonnx.core.modelwrapper import ModelWrapper
+
+    from hwflow.build.materials.samples import dataset
+    from hwflow.host import Software
+    from hwflow.host.input_codes import accelerator_input
+    from hwflow.simulate import Simulator
+    from hwflow.synth.netlist import why_not_simulated, write_netlist
+    from hwflow.verify.netlist import compare_netlist
+
     board = request.board
     rtl, cache = context.folders["rtl"], context.cache / "simulate"
     reason = why_not_simulated(rtl, board, context.cache / "synth")

@@ -5,20 +5,11 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from qonnx.core.modelwrapper import ModelWrapper
-
 from hwflow.build.causes import data_causes
-from hwflow.build.materials.samples import dataset
 from hwflow.build.request import Request
 from hwflow.costs import clock_mhz
-from hwflow.dataflow.estimates import estimates
-from hwflow.dataflow.finn_setup import prepare_finn
 from hwflow.engine.pipeline import Context, Step
 from hwflow.facts.generated import RtlFacts
-from hwflow.host import Software
-from hwflow.host.input_codes import accelerator_input
-from hwflow.rtl.generate import generate
-from hwflow.simulate.sizing import FRAMES, size_fifos
 
 
 def step(request: Request) -> Step:
@@ -38,6 +29,16 @@ def step(request: Request) -> Step:
 
 def run(request: Request, folder: Path, context: Context) -> RtlFacts:
     """Size FIFOs by simulation and write the RTL."""
+    from qonnx.core.modelwrapper import ModelWrapper
+
+    from hwflow.build.materials.samples import dataset
+    from hwflow.dataflow.estimates import estimates
+    from hwflow.dataflow.finn_setup import prepare_finn
+    from hwflow.host import Software
+    from hwflow.host.input_codes import accelerator_input
+    from hwflow.rtl.generate import generate
+    from hwflow.simulate.sizing import FRAMES, size_fifos
+
     prepare_finn()
     data, board = dataset(request), request.board
     clock = clock_mhz(request.recipe.hardware, board)

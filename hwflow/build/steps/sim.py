@@ -6,15 +6,11 @@ from functools import partial
 from pathlib import Path
 
 from hwflow.build.causes import origin_causes
-from hwflow.build.materials.samples import dataset
 from hwflow.build.request import Request
 from hwflow.engine.artifacts import write_whole
 from hwflow.engine.pipeline import Context, Step
 from hwflow.facts.lowered import LoweringFacts
 from hwflow.facts.verified import VerificationFacts
-from hwflow.host import Software
-from hwflow.simulate import Simulator
-from hwflow.verify.accelerator import verify
 
 
 def step(request: Request) -> Step:
@@ -31,6 +27,11 @@ def step(request: Request) -> Step:
 
 def run(request: Request, folder: Path, context: Context) -> VerificationFacts:
     """Compare software, emulator and RTL."""
+    from hwflow.build.materials.samples import dataset
+    from hwflow.host import Software
+    from hwflow.simulate import Simulator
+    from hwflow.verify.accelerator import verify
+
     rtl = context.folders["rtl"]
     facts = verify(
         dataset(request),

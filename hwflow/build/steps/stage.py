@@ -8,17 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from hwflow.build.causes import stage_causes
-from hwflow.build.materials.network import repetition_folder, trained
-from hwflow.build.materials.samples import dataset
-from hwflow.build.request import Request
-from hwflow.compress import StageContext, save_checkpoint, stage_of
-from hwflow.compress.distillation import told_teachers
-from hwflow.compress.safety import memory_errors
+from hwflow.build.request import Request, repetition_folder
 from hwflow.costs import layer_shapes, network_costs, recipe_target
 from hwflow.engine.artifacts import write_whole
 from hwflow.engine.pipeline import Context, Step
 from hwflow.facts.stage import StageFacts, Teacher
-from hwflow.networks import following
 
 
 def steps(request: Request, repetition: int) -> list[Step]:
@@ -50,6 +44,13 @@ def run(
     request: Request, index: int, repetition: int, folder: Path, context: Context
 ) -> StageFacts:
     """Transform and train the network that the stage before left."""
+    from hwflow.build.materials.network import trained
+    from hwflow.build.materials.samples import dataset
+    from hwflow.compress import StageContext, save_checkpoint, stage_of
+    from hwflow.compress.distillation import told_teachers
+    from hwflow.compress.safety import memory_errors
+    from hwflow.networks import following
+
     recipe, data = request.recipe, dataset(request)
     settings = recipe.stages[index]
     after = partial(trained, request, data, repetition=repetition)

@@ -11,8 +11,6 @@ from hwflow.engine.pipeline import Context, Step
 from hwflow.facts.generated import RtlFacts
 from hwflow.facts.resources import Resources
 from hwflow.facts.synthesised import SynthesisFacts
-from hwflow.synth import synthesize, tool
-from hwflow.synth.capacity import check_estimates
 
 
 def step(request: Request) -> Step:
@@ -23,6 +21,9 @@ def step(request: Request) -> Step:
 
 def run(request: Request, folder: Path, context: Context) -> SynthesisFacts:
     """Synthesise, node by node."""
+    from hwflow.synth import synthesize, tool
+    from hwflow.synth.capacity import check_estimates
+
     board = request.board
     check_estimates(context.read("rtl", RtlFacts).estimates, board, "estimates")
     nodes = synthesize(
