@@ -30,7 +30,7 @@ guard = Guard()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--rtl-cases", type=int, default=12, help="random networks to simulate in RTL")
+    parser.addoption("--rtl-cases", type=int, default=8, help="random networks to simulate in RTL")
     parser.addoption("--rtl-seed", type=int, default=0, help="seed of the random RTL networks")
 
 

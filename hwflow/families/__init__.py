@@ -8,7 +8,7 @@ only, for that is what FINN's interface gives them: `family_of` finds the family
 begin like it. hwflow gives every layer the board's own part number. FINN's layers read nothing in
 it but which DSP block the MVU is written for (DSP48E1 where the third character is 7, else
 DSP48E2; Versal parts apart); where a family has neither, its multipliers are described instead
-(`Yosys.defines`).
+(`HardwareLayer.DESCRIBED`).
 """
 
 from __future__ import annotations

@@ -29,12 +29,11 @@ FABRIC = Fabric(
         luts_a_block_of_weights=32 * _CELL.luts,
     ),
     multiplier=(18, 18),
+    primitives=(),
     yosys=Yosys(
         label="synth_ecp5",
         command="synth_ecp5 -top {top} -noabc9",
-        primitives=(),
-        # FINN's cores place AMD's DSP blocks by hand unless they are told to describe them.
-        defines=("FINN_SIMULATION",),
+        memories=("map_ram", "map_ffram"),
     ),
     opaque=frozenset({"MULT18X18D", "DP16KD", "PDPW16KD"}),
 )

@@ -107,18 +107,16 @@ class Yosys:
     Attributes:
         label: the command in short, for reports.
         command: the command; `{top}` stands for the module.
-        primitives: cells that FINN's cores place by hand, of which the front end must know ports.
+        memories: labels of the command, the one at which it maps memories and the one after.
         models: files in Yosys' share folder with the behaviour of cells, where netlists can be
             simulated with them.
-        defines: macros with which all is read, beside SYNTHESIS.
         patches: changes to Yosys' library, without which it fails.
     """
 
     label: str
     command: str
-    primitives: tuple[str, ...]
+    memories: tuple[str, str]
     models: tuple[str, ...] = ()
-    defines: tuple[str, ...] = ()
     patches: tuple[LibraryPatch, ...] = ()
 
 
@@ -130,6 +128,7 @@ class Fabric:
         cells: what the cells of netlists take.
         memories: block RAM and LUT RAM.
         multiplier: bits of the two signed factors of a DSP block.
+        primitives: AMD's cells that FINN's cores may place by hand; none where parts have none.
         yosys: how Yosys synthesises for it; None where it can't.
         opaque: types of cells whose behaviour Yosys has no model of.
     """
@@ -137,5 +136,6 @@ class Fabric:
     cells: Cells
     memories: Memories
     multiplier: tuple[int, int]
+    primitives: tuple[str, ...]
     yosys: Yosys | None
     opaque: frozenset[str]

@@ -51,10 +51,11 @@ FABRIC = Fabric(
     ),
     memories=MEMORIES,
     multiplier=(25, 18),
+    primitives=("LUT6_2", "DSP48E1"),
     yosys=Yosys(
         label="synth_xilinx xc7",
         command="synth_xilinx -family xc7 -top {top} -flatten -noiopad -noclkbuf",
-        primitives=("LUT6_2", "DSP48E1"),
+        memories=("map_memory", "map_ffram"),
         models=("xilinx/cells_sim.v",),
     ),
     opaque=frozenset({"RAMB18E1", "RAMB36E1"}),

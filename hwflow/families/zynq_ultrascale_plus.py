@@ -40,10 +40,11 @@ FABRIC = Fabric(
     ),
     memories=MEMORIES,
     multiplier=(27, 18),
+    primitives=("LUT6_2", "DSP48E2"),
     yosys=Yosys(
         label="synth_xilinx xcup",
         command="synth_xilinx -family xcup -top {top} -flatten -noiopad -noclkbuf",
-        primitives=("LUT6_2", "DSP48E2"),
+        memories=("map_memory", "map_ffram"),
         models=("xilinx/cells_sim.v",),
         patches=(
             LibraryPatch(

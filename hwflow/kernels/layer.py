@@ -41,6 +41,7 @@ class HardwareLayer(RTLBackend):
         TAKES_IMAGE: whether padding and windows in front of it belong to its layer.
         TAKES_BINARY: whether it computes with binary numbers (-1, +1), of all its streams, as
             they are; else they get two bits.
+        DESCRIBED: macros with which its sources describe what they else place as cells of AMD's.
         BEGINS_EARLY: whether it puts out something before its first input comes.
     """
 
@@ -53,6 +54,7 @@ class HardwareLayer(RTLBackend):
     ROLE: ClassVar[Role] = "plumbing"
     TAKES_IMAGE: ClassVar[bool] = False
     TAKES_BINARY: ClassVar[bool] = False
+    DESCRIBED: ClassVar[tuple[str, ...]] = ()
     BEGINS_EARLY: ClassVar[bool] = False
 
     REQUIRED: ClassVar[tuple[str, ...]] = ("BASE", "KERNEL", "SUMMARY", "RATE")

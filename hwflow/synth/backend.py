@@ -23,11 +23,13 @@ class Module:
         name: of the module.
         folder: where its files and the memories that these read lie; tools run in it.
         files: sources, in order.
+        defines: macros that they are read with.
     """
 
     name: str
     folder: Path
     files: tuple[str, ...]
+    defines: tuple[str, ...] = ()
 
 
 class SynthesisBackend(ABC):

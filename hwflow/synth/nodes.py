@@ -16,6 +16,7 @@ from hwflow.board import Board
 from hwflow.engine.artifacts import file_hash
 from hwflow.errors import HwflowError, ToolError
 from hwflow.families import RESOURCES, Family, family
+from hwflow.kernels.catalogue import hardware_layers
 from hwflow.processes import in_parallel
 from hwflow.registry import Registry
 from hwflow.rtl import Design, Node, load_design
@@ -114,10 +115,16 @@ def total(resources: dict[str, Resources]) -> Resources:
 def content_key(rtl: Path, node: Node, of: Family) -> str:
     """Hash of all that a node's netlist follows from, whatever the node is called."""
     digest = hashlib.sha256(backend_for(of).causes(of).encode())
+    digest.update(repr(defines(node, of)).encode())
     for file in sorted((*node.files, *node.data)):
         text = (rtl / file).read_text().replace(node.name, _alias(node))
         digest.update(file.replace(node.name, _alias(node)).encode() + text.encode())
     return digest.hexdigest()[:32]
+
+
+def defines(node: Node, of: Family) -> tuple[str, ...]:
+    """The macros that the sources of a node are read with for a family."""
+    return () if of.fabric.primitives else hardware_layers()[node.op].DESCRIBED
 
 
 def _alias(node: Node) -> str:
@@ -152,7 +159,7 @@ def _run(rtl: Path, node: Node, of: Family, scratch: Path, log: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text((rtl / file).read_text().replace(node.name, alias))
     files = tuple(file.replace(node.name, alias) for file in node.files)
-    module = Module(node.module.replace(node.name, alias), source, files)
+    module = Module(node.module.replace(node.name, alias), source, files, defines(node, of))
     backend = backend_for(of)
     try:
         cells = backend.synthesise(module, of, work, log)

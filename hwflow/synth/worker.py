@@ -19,8 +19,8 @@ _DECLARATION = re.compile(r"^\s*(\(\*.*\*\)\s*)?(parameter|input|output|inout)\b
 
 
 def synthesise(job: dict[str, Any]) -> None:
-    """Run a job: `module`, `files`, `output` (folder), and what the family says (`command`,
-    `primitives`, `patches`, `defines`; see `hwflow.families.fabric.Yosys`).
+    """Run a job: `module`, `files`, `defines`, `output` (folder), and what the family says
+    (`command`, `memories`, `primitives`, `patches`; see `hwflow.families.fabric`).
 
     Leaves `cells.json`, the number of cells of each type, and `netlist.v` in the output folder.
     """
@@ -38,16 +38,26 @@ def synthesise(job: dict[str, Any]) -> None:
     def run(command: str) -> None:
         ys.run_pass(command, design)
 
+    def counts() -> dict[str, int]:
+        stat = output / "stat.json"
+        run(f'tee -q -o "{stat}" stat -json')
+        by_type: dict[str, int] = json.loads(stat.read_text())["design"]["num_cells_by_type"]
+        return by_type
+
     defines = " ".join(f"-D {name}" for name in job["defines"])
     files = " ".join(str(file) for file in [*job["files"], stubs])
     run(
         "read_slang --allow-use-before-declare --ignore-assertions"
         f" {defines} --top {job['module']} {files}"
     )
-    run(job["command"].format(top=job["module"]))
-    stat = output / "stat.json"
-    run(f'tee -q -o "{stat}" stat -json')
-    cells = json.loads(stat.read_text())["design"]["num_cells_by_type"]
+    command = job["command"].format(top=job["module"])
+    memories, after = job["memories"]
+    run(f"{command} -run :{memories}")
+    # Reading the library of block RAMs takes longer than all the rest of a small layer.
+    if any(cell.startswith("$mem") for cell in counts()):
+        run(f"{command} -run {memories}:{after}")
+    run(f"{command} -run {after}:")
+    cells = counts()
     # A simulator draws the whole of a constant that has an undefined bit, so all of a memory whose
     # last words nothing fills: each such bit is drawn here.
     run("setundef -params -random 1")

@@ -47,6 +47,7 @@ class YosysBackend(SynthesisBackend):
         """Run the worker."""
         job = {
             **_settings(family),
+            "defines": ["SYNTHESIS", *module.defines],
             "module": module.name,
             "files": list(module.files),
             "output": str(output),
@@ -79,7 +80,7 @@ def _settings(family: Family) -> dict[str, Any]:
     yosys = _of(family)
     return {
         "command": yosys.command,
-        "primitives": list(yosys.primitives),
+        "memories": list(yosys.memories),
+        "primitives": list(family.fabric.primitives),
         "patches": [asdict(patch) for patch in yosys.patches],
-        "defines": ["SYNTHESIS", *yosys.defines],
     }

@@ -11,7 +11,7 @@ from tests.support.command import run
 def result(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compressed")
     # Synthesis of such layers is tested apart.
-    faster = ("--set", "hardware.synthesis=false", "--set", "verify.rtl_frames=40")
+    faster = ("--set", "hardware.synthesis=false", "--set", "verify.rtl_frames=10")
     return run(
         *("build", "digits-cnn-compressed", "--board", "pynq-z2", *faster, "--json"), cwd=folder
     )
@@ -46,7 +46,7 @@ def test_its_factors_are_hardware_that_computes_what_the_network_does(report):
     assert report["exchange"]["qcdq_max_abs"] < 1e-4
     verified = report["verification"]
     assert (verified["emulator"]["samples"], verified["emulator"]["mismatches"]) == (359, 0)
-    assert (verified["rtl"]["samples"], verified["rtl"]["mismatches"]) == (40, 0)
+    assert (verified["rtl"]["samples"], verified["rtl"]["mismatches"]) == (10, 0)
     patterns = [(p["source"], p["sink"]) for p in verified["rtl"]["stall_patterns"]]
     assert patterns == [(0, 0), (30, 50), (0, 80)]
     assert verified["emulator"]["metric"] == report["stages"][-1]["metric"]["value"]

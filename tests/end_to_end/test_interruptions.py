@@ -33,11 +33,17 @@ def interrupt(folder, moment, number):
     return running.end(number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_each_build_goes_on_where_the_last_one_was_stopped(tmp_path, number):
+@pytest.mark.parametrize(
+    ("number", "moments", "last"),
+    [
+        (signal.SIGINT, (TRAINING, VERILATOR, YOSYS), "sim"),
+        (signal.SIGKILL, (TRAINING, VERILATOR), "rtl"),
+    ],
+)
+def test_each_build_goes_on_where_the_last_one_was_stopped(tmp_path, number, moments, last):
     (tmp_path / "small.yaml").write_text(RECIPE)
     done = []
-    for moment in (TRAINING, VERILATOR, YOSYS):
+    for moment in moments:
         result = interrupt(tmp_path, moment, number)
         step = moment[0].split()[0]
         assert result.steps("cached") == done
@@ -49,10 +55,10 @@ def test_each_build_goes_on_where_the_last_one_was_stopped(tmp_path, number):
         else:
             assert result.code == -signal.SIGKILL
         done = STEPS[: STEPS.index(step)]
-    result = run(*BUILD, cwd=tmp_path)
+    result = run(*BUILD, "--until", last, cwd=tmp_path)
     assert result.code == 0, result.err
     assert result.steps("cached") == done
-    assert result.steps("finished") == STEPS[STEPS.index("synth") :]
+    assert result.steps("finished") == STEPS[len(done) : STEPS.index(last) + 1]
     assert result.steps("damaged") == []
 
 

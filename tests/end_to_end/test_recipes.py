@@ -14,11 +14,9 @@ IMAGES = "data={{name: npz, file: {few}}}"
 QUANTIZED = (IMAGES, "stages.quantize.epochs=1")
 TRAINED = (*QUANTIZED, "stages.train.epochs=1")
 RECIPES = {
-    "cifar10-cnv-w1a1": (QUANTIZED, {"XnorMVAU", "Pool"}),
     "cifar10-cnv-w2a2": (QUANTIZED, {"LutMVAU", "Pool"}),
     "cifar10-resnet8-w4a4": (TRAINED, {"ElementwiseAdd", "DuplicateStreams", "GlobalAccPool"}),
     "cifar10-mobilenet-w4a4": (TRAINED, {"VVAU", "GlobalAccPool"}),
-    "radio-vgg10-1d-w4a4": (("data.samples=240", "stages.quantize.epochs=1"), {"Pool"}),
 }
 
 
@@ -33,6 +31,23 @@ def few(tmp_path_factory):
         arrays[f"y{name}"] = np.arange(count) % 10
     np.savez(file, **arrays)
     return file
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "kernels"),
+    [
+        ("cifar10-cnv-w1a1", QUANTIZED, {"xnor_mvau", "pool"}),
+        ("radio-vgg10-1d-w4a4", ("data.samples=240",), {"lut_mvau", "pool"}),
+    ],
+)
+def test_others_are_folded_for_as_many_frames(recipe, settings, kernels, few, tmp_path):
+    """Their kernels are those of other recipes, which are simulated."""
+    overrides = [part for text in settings for part in ("--set", text.format(few=few))]
+    result = run("check", recipe, "--board", "pynq-z2", *overrides, "--json", cwd=tmp_path)
+    assert result.code == 0, result.err
+    layers = json.loads(result.out)["layers"]
+    assert kernels <= {layer["kernel"] for layer in layers}
+    assert max(layer["cycles"] for layer in layers) <= 100_000  # 1,000 frames/s at 100 MHz
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

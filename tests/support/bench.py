@@ -35,6 +35,7 @@ from hwflow.simulate.compile import Variant, compile_program
 from hwflow.simulate.packing import pack, unpack, words_per_beat
 from hwflow.synth.backend import NETLIST, Module
 from hwflow.synth.netlist import CELLS, cell_models
+from hwflow.synth.nodes import defines
 from hwflow.synth.yosys import BACKEND
 from tests.support.hardware import PYNQ
 
@@ -341,7 +342,8 @@ def _netlist(node: Node, folder: Path, board: Board) -> Node:
     """A node whose only source, but for models of cells, is its netlist."""
     of, place = family(board.family), folder / f"{node.name}_synthesis"
     place.mkdir()
-    BACKEND.synthesise(Module(node.module, folder, node.files), of, place, place / "log")
+    module = Module(node.module, folder, node.files, defines(node, of))
+    BACKEND.synthesise(module, of, place, place / "log")
     text = (place / NETLIST).read_text()
     assert not [cell for cell in of.fabric.opaque if re.search(rf"\b{cell}\b", text)]
     (folder / f"{node.name}_netlist.v").write_text(text)

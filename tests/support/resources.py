@@ -14,6 +14,7 @@ from hwflow.errors import ToolError
 from hwflow.families import family
 from hwflow.processes import in_parallel
 from hwflow.synth.backend import Module
+from hwflow.synth.nodes import defines
 from hwflow.synth.yosys import BACKEND
 from tests.support.bench import describe, generate_layer
 from tests.support.hardware import PYNQ
@@ -40,7 +41,8 @@ def synthesised(
         place = folder / f"layer{index}"
         place.mkdir(parents=True)
         node = generate_layer(models[index], place, board)
-        module, of = Module(node.module, place, node.files), family(board.family)
+        of = family(board.family)
+        module = Module(node.module, place, node.files, defines(node, of))
         try:
             cells = BACKEND.synthesise(module, of, place, place / "log")
         except ToolError as error:

@@ -58,6 +58,7 @@ class MVAU_rtl(FinnLayer, MatrixProduct, finn.MVAU_rtl):
 
     KERNEL = "mvau"
     SUMMARY = "matrix-vector product of 2 to 8 bit weights and inputs in DSP blocks"
+    DESCRIBED = ("FINN_SIMULATION",)
 
     @classmethod
     def implements(cls, model: ModelWrapper, node: onnx.NodeProto) -> bool:
