@@ -44,6 +44,11 @@ def origin_causes(request: Request) -> Any:
     return [data_causes(request), settings, _hashes(network.files, request)]
 
 
+def network_causes(request: Request, stages: int) -> Any:
+    """What decides, beside their weights, the network that the first stages leave."""
+    return [origin_causes(request), [stage_causes(request, index) for index in range(stages)]]
+
+
 def stage_causes(request: Request, index: int) -> Any:
     """What decides what a stage does to the network."""
     stage = request.recipe.stages[index]

@@ -25,7 +25,7 @@ def plan(request: Request) -> list[Step]:
     steps += [step for n in range(recipe.seeds) for step in stage.steps(request, n)]
     if recipe.model is not None:
         steps.append(model.step(request))
-    elif any(settings.quantizes for settings in recipe.stages):
+    elif recipe.is_exported:
         steps.append(export.step(request))
     else:
         return steps

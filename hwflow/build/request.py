@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hwflow.board import Board, load_board
-from hwflow.costs import clock_mhz
+from hwflow.costs import target_cycles
 from hwflow.engine.artifacts import write_whole
 from hwflow.engine.run_directory import OWN
 from hwflow.errors import RequestError
@@ -75,7 +75,13 @@ def prepare(
     if inputs is not None:
         overrides = [*overrides, f"model.inputs={json.dumps(str(inputs.resolve()))}"]
     loaded, loaded_board = load_recipe(recipe, overrides), load_board(board)
-    clock_mhz(loaded.recipe.hardware, loaded_board)
+    target_cycles(loaded.recipe.hardware, loaded_board)
+    folding = loaded.recipe.hardware.folding
+    if folding is not None and not (loaded.base / folding).is_file():
+        raise RequestError(
+            f"hardware.folding: {loaded.base / folding}: no such file",
+            hint="it is relative to the recipe's folder",
+        )
     run_dir = out or Path("runs") / f"{loaded.recipe.name}-{loaded_board.name}"
     return Request(loaded, loaded_board, run_dir)
 

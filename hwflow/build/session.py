@@ -131,7 +131,8 @@ def verify_run(
     waveform: Waveform | None = None,
     on_event: Listener = lambda event: None,
 ) -> Report:
-    """Verify a finished build again, on as many frames as asked, and update its report.
+    """Verify a finished build again, on as many frames as asked, and update its report, which
+    keeps what was verified on more.
 
     Args:
         run_dir: the run directory.
@@ -174,9 +175,9 @@ def verify_run(
             problem = error
         else:
             took = time.monotonic() - begin
-            known = before.facts if before is not None else {}
-            new = facts.model_dump(mode="json", exclude_unset=True)
-            records["sim"] = StepRecord("sim", "sim", {**known, **new}, took, {}, {})
+            if before is not None:
+                facts = facts.grown(before.read(VerificationFacts))
+            records["sim"] = StepRecord("sim", "sim", facts.model_dump(mode="json"), took, {}, {})
             problem = _verdict(request, records)
             on_event(Event("finished", "verify", seconds=took))
         return _conclude(request, records, started, problem)

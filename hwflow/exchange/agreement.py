@@ -16,7 +16,7 @@ from torch import nn
 from hwflow.compress.quantize.values import plain
 from hwflow.errors import RequestError
 from hwflow.exchange.batches import batched, fits_batches
-from hwflow.exchange.comparison import UNDECIDED, judged, of_logits
+from hwflow.exchange.comparison import UNDECIDED, judged, of_logits, relative
 from hwflow.exchange.export import Exported
 from hwflow.exchange.importing import normalised
 from hwflow.exchange.margins import software_margins
@@ -56,7 +56,7 @@ def check_agreement(model: nn.Module, exported: Exported, inputs: NDArray[np.flo
         inputs: samples (N, *shape).
 
     Raises:
-        HwflowError: a class differs, or a logit by more than `comparison.TOLERANCE`.
+        HwflowError: a class differs, or a logit by more than `comparison.relative` allows.
     """
     files = [onnx.load(str(file)) for file in (exported.qonnx, exported.qcdq) if file is not None]
     batches = all(fits_batches(file) for file in files)
@@ -74,7 +74,7 @@ def check_agreement(model: nn.Module, exported: Exported, inputs: NDArray[np.flo
     if exported.qcdq is not None:
         results["QCDQ"] = _run(run_qcdq, exported.qcdq, inputs, batches)
     comparison = judged(
-        {what: of_logits(wanted, got) for what, got in results.items()},
+        {what: of_logits(wanted, got, relative(wanted)) for what, got in results.items()},
         "the trained network",
         margin < UNDECIDED,
         "this is a defect of the export; please report it with the recipe",

@@ -1,5 +1,7 @@
 """The comparison of all executions."""
 
+from __future__ import annotations
+
 from hwflow.facts import Facts
 from hwflow.recipe.hardware import Stall
 
@@ -71,6 +73,19 @@ class VerificationFacts(Facts):
     rtl: tuple[RtlExecution, ...] = ()
     performance: Performance | None = None
 
+    def grown(self, earlier: VerificationFacts) -> VerificationFacts:
+        """These facts, or, where nothing differs in them, earlier ones of the same accelerator that
+        are of more samples."""
+        if self.failures():
+            return self
+        most = {
+            name: max(getattr(earlier, name), getattr(self, name), key=lambda e: e.samples)
+            for name in ("software", "emulator")
+        }
+        if _samples(earlier.rtl) > _samples(self.rtl):
+            most |= {"rtl": earlier.rtl, "performance": earlier.performance}
+        return self.model_copy(update=most)
+
     def failures(self) -> list[str]:
         """For each execution that parts from the one before it, how many samples differ, and the
         first layer, sample and values."""
@@ -84,6 +99,10 @@ class VerificationFacts(Facts):
             for name, e in executions
             if e.mismatches
         ]
+
+
+def _samples(executions: tuple[RtlExecution, ...]) -> int:
+    return sum(execution.samples for execution in executions)
 
 
 class NetlistFacts(Facts):

@@ -173,7 +173,7 @@ _hooks: list[Any] = []
 def files_read(folder: Path) -> Iterator[set[Path]]:
     """Note which of the user's files are read, as modules or in any other way.
 
-    Libraries that open files outside of Python go unnoticed: those of HDF5 and safetensors do.
+    Libraries that open files outside of Python go unnoticed, as that of HDF5, but for safetensors.
 
     Args:
         folder: the recipe's; where networks are imported from other folders, these count too.
@@ -189,10 +189,32 @@ def files_read(folder: Path) -> Iterator[set[Path]]:
     reading = _Reading(folder)
     _readings.append(reading)
     try:
-        yield files
+        with _safetensors_noted():
+            yield files
     finally:
         _readings.remove(reading)
         files |= reading.files()
+
+
+@contextlib.contextmanager
+def _safetensors_noted() -> Iterator[None]:
+    """Note what safetensors opens, which no hook of Python's sees."""
+    import safetensors.torch
+
+    modules: list[Any] = [safetensors, safetensors.torch]
+    original = modules[0].safe_open
+
+    def noted(filename: Any, *args: Any, **options: Any) -> Any:
+        _note_opened("open", (filename, "r", 0))
+        return original(filename, *args, **options)
+
+    for module in modules:
+        module.safe_open = noted
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.safe_open = original
 
 
 def _note_opened(event: str, arguments: tuple[Any, ...]) -> None:

@@ -59,7 +59,11 @@ class Recipe(Section):
         None, description="Samples, their labels, and how they are split."
     )
     network: NetworkSpec | None = Field(None, description="The network, before any stage.")
-    stages: tuple[StageSpec, ...] = Field((), description="Compression, in order.")
+    stages: tuple[StageSpec, ...] = Field(
+        (),
+        description="Compression, in order; none, [], where the network is quantized and trained"
+        " already.",
+    )
     hardware: Hardware = Field(Hardware(), description="The accelerator.")
     verify: Verify = Field(Verify(), description="How far it is verified.")
 
@@ -67,6 +71,19 @@ class Recipe(Section):
     def stage_names(self) -> list[str]:
         """What the stages are called, such as `01-train`."""
         return [f"{number:02d}-{stage.kind}" for number, stage in enumerate(self.stages, 1)]
+
+    @property
+    def is_exported(self) -> bool:
+        """Whether the build goes on behind the stages: one quantizes the network, or there are none
+        for it is quantized already."""
+        quantizes = not self.stages or any(stage.quantizes for stage in self.stages)
+        return self.network is not None and quantizes
+
+    @property
+    def why_export_ends(self) -> str | None:
+        """Why the build is to end after the export; None if it may go on to hardware."""
+        reasons = [stage.why_export_ends for stage in self.stages if stage.quantizes]
+        return reasons[0] if reasons else None
 
 
 __all__ = [

@@ -40,7 +40,9 @@ class Hardware(Section):
     @model_validator(mode="after")
     def _one_folding(self) -> Hardware:
         if self.target_fps is not None and self.folding is not None:
-            raise ValueError("give either target_fps or folding, not both")
+            raise ValueError(
+                "a folding file leaves nothing to target_fps: leave one out, or set it to null"
+            )
         return self
 
 

@@ -99,7 +99,7 @@ def _speed(report: Report) -> Text:
         ("speed      ", "dim"),
         (f"{hardware.fps:,.0f} frames/s", "bold"),
         f" at {hardware.clock_mhz:g} MHz: {hardware.cycles_per_frame:,.0f} cycles a frame (bound"
-        f" {hardware.bound_cycles_per_frame:,}, {hardware.limiting_names}), latency"
+        f" {hardware.bound_cycles_per_frame:,} by layer {hardware.limiting_names}), latency"
         f" {hardware.latency_cycles:,} cycles",
     )
 
@@ -114,6 +114,8 @@ def _resources(report: Report) -> Text:
     text = Text.assemble(("resources  ", "dim"))
     for name, available in table.available.model_dump().items():
         count = getattr(used, name)
+        if name == "ff" and table.synthesis is None:
+            continue  # Nothing estimates them.
         if available or count:
             share = count / available if available else float("inf")
             style = "bold red" if share > 1 else "bold"

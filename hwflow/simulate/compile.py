@@ -117,6 +117,7 @@ def verilator_root() -> Path:
 
 def _content_key(rtl: Path, design: Design, variant: Variant) -> str:
     digest = hashlib.sha256(f"{metadata.version('verilator')} {variant}".encode())
+    digest.update(Path(__file__).read_bytes())
     digest.update(HARNESS.read_bytes() + WORDS.read_bytes())
     digest.update(_stream_table(design).encode())
     for file in [*source_order(design), "top.sv"]:

@@ -15,7 +15,10 @@ NAMED = 3
 # from the folding; look-up tables and flip-flops are what synthesis makes of them.
 SLACK = {"lut": 2.0, "ff": 2.0, "dsp": 1.25, "bram18": 1.25, "uram": 1.25}
 
-HINT = "lower hardware.target_fps, use fewer bits or smaller layers, or a larger board"
+HINT = (
+    "lower hardware.target_fps, or pe and simd in the folding file, or use fewer bits, smaller"
+    " layers, or a larger board"
+)
 
 
 def check_capacity(layers: Mapping[str, Resources], board: Board, tool: str) -> None:

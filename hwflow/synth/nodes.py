@@ -115,6 +115,7 @@ def total(resources: dict[str, Resources]) -> Resources:
 def content_key(rtl: Path, node: Node, of: Family) -> str:
     """Hash of all that a node's netlist follows from, whatever the node is called."""
     digest = hashlib.sha256(backend_for(of).causes(of).encode())
+    digest.update(Path(__file__).read_bytes())
     digest.update(repr(defines(node, of)).encode())
     for file in sorted((*node.files, *node.data)):
         text = (rtl / file).read_text().replace(node.name, _alias(node))

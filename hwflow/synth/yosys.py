@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from hwflow.errors import ToolError
-from hwflow.families import Family
+from hwflow.families import Family, fabric
 from hwflow.families.fabric import Yosys
 from hwflow.processes import run_process
 from hwflow.processes.tools import Distribution
 from hwflow.synth.backend import NETLIST, Module, SynthesisBackend
 
 WORKER = Path(__file__).with_name("worker.py")
+# Of all that decides a netlist, beside what a family says.
+SOURCES = (WORKER, Path(__file__), Path(fabric.__file__))
 CELLS = "cells.json"
 
 
@@ -38,8 +40,10 @@ class YosysBackend(SynthesisBackend):
         return f"Yosys {metadata.version('pyosys')} {_of(family).label}"
 
     def causes(self, family: Family) -> str:
-        """Version, command, patches, macros, and the worker's source."""
-        return json.dumps([self.label(family), _settings(family), WORKER.read_text()])
+        """Version, command, patches, and the sources that act on them."""
+        return json.dumps(
+            [self.label(family), _settings(family), *(source.read_text() for source in SOURCES)]
+        )
 
     def synthesise(
         self, module: Module, family: Family, output: Path, log: Path

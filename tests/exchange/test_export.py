@@ -85,3 +85,14 @@ def test_a_file_that_says_something_else_is_found(data, tmp_path, file):
     onnx.save(graph, str(path))
     with pytest.raises(HwflowError, match="differ in"):
         check_agreement(model, exported, data.floats(data.validation))
+
+
+def test_logits_may_differ_by_their_size(data, tmp_path):
+    """float32 has seven digits, whether logits are 1 or 1000."""
+    model = trained(data, tmp_path, Mlp(name="mlp", widths=(16,)))
+    last = [m for m in model.modules() if hasattr(m, "weight_quant") and hasattr(m, "weight")][-1]
+    with torch.no_grad():
+        last.weight *= 3000
+    exported = export(model, data.shape, tmp_path / "export")
+    agreement = check_agreement(model, exported, data.floats(data.validation))
+    assert 1e-4 < agreement.reference_max_abs < 1e-2

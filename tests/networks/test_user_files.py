@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from hwflow.errors import RequestError
 from hwflow.networks.user_files import files_read
@@ -96,6 +97,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from package import inner
@@ -204,3 +206,22 @@ def test_an_exit_in_forward_is_an_error(tmp_path):
     )
     with pytest.raises(RequestError, match="SystemExit"):
         width(recipe_folder(tmp_path, net=exits))
+
+
+def test_weights_of_safetensors_are_followed(tmp_path):
+    save_file({"1.weight": torch.ones(10, 784), "1.bias": torch.zeros(10)}, tmp_path / "pre.sft")
+    text = """
+from pathlib import Path
+
+import safetensors.torch
+from torch import nn
+
+def net(shape, classes):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(784, classes))
+    network.load_state_dict(safetensors.torch.load_file(Path(__file__).parent / "pre.sft"))
+    return network
+"""
+    (tmp_path / "net.py").write_text(text)
+    with files_read(tmp_path) as files:
+        build(python="net.py:net", base=tmp_path)
+    assert files == {tmp_path / "net.py", tmp_path / "pre.sft"}

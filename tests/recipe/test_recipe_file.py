@@ -104,7 +104,7 @@ def test_missing_keys_are_named(tmp_path):
 
 def test_two_ways_to_fold_are_refused(tmp_path):
     message = refusal(tmp_path, GOOD + "  folding: fold.yaml\n")
-    assert "either target_fps or folding" in message
+    assert "a folding file leaves nothing to target_fps" in message
 
 
 def test_an_unknown_recipe_offers_the_nearest():

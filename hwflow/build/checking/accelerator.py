@@ -30,39 +30,52 @@ class Accelerator:
     host: tuple[HostPart, ...]
 
 
-def lower_and_fold(
-    network: onnx.ModelProto,
-    code: InputCode | None,
-    hardware: Hardware,
-    top_k: int | None,
-    board: Board,
-    base: Path,
-) -> Accelerator:
-    """Take a network through what a build does with it up to RTL.
+def divided(
+    network: onnx.ModelProto, code: InputCode | None, hardware: Hardware, top_k: int | None
+) -> Division:
+    """What of a network is the accelerator's, in integers.
 
     Args:
         network: QONNX in normal form.
         code: what the data's integers mean; None: the data are real values.
         hardware: what the recipe asks for.
         top_k: classes that a model file puts out; None: it puts out numbers.
+
+    Raises:
+        HwflowError: hardware does not take the network; names the layer, why, and what to do.
+    """
+    from hwflow.build.top_k import check_chosen, choosing
+    from hwflow.dataflow.finn_setup import prepare_finn
+    from hwflow.host import divide
+
+    prepare_finn()
+    division = divide(network, code, choosing(hardware, top_k).top_k or 1)
+    check_chosen(division, hardware)
+    return division
+
+
+def folded(
+    division: Division, hardware: Hardware, top_k: int | None, board: Board, base: Path
+) -> Accelerator:
+    """Take a network in integers through what a build does with it up to RTL.
+
+    Args:
+        division: the network.
+        hardware: what the recipe asks for.
+        top_k: classes that a model file puts out; None: it puts out numbers.
         board: to build for.
         base: folder that `hardware.folding` is relative to.
 
     Raises:
-        HwflowError: the lowering or the folding does not take the network, or the folding file is
-            wrong; names the layer, why, and what to do.
+        HwflowError: no hardware layer takes a part of it, or it can't be folded so, or the folding
+            file is wrong; names the layer, why, and what to do.
     """
-    from hwflow.build.top_k import check_chosen, choosing
-    from hwflow.dataflow.finn_setup import prepare_finn
+    from hwflow.build.top_k import choosing
     from hwflow.dataflow.folding import layer_cycles
     from hwflow.dataflow.lower import to_hardware
     from hwflow.dataflow.stitch import insert_converters
-    from hwflow.host import divide
 
-    prepare_finn()
     chosen = choosing(hardware, top_k)
-    division = divide(network, code, chosen.top_k or 1)
-    check_chosen(division, hardware)
     lowered = to_hardware(division.graph, division.quantizers, chosen, board, base=base)
     model = insert_converters(lowered.model)
     layers = tuple(_layers(model, board.part))

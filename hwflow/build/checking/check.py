@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwflow.board import Board
-from hwflow.build.checking.accelerator import Accelerator, lower_and_fold
+from hwflow.build.checking.accelerator import Accelerator, divided, folded
 from hwflow.build.checking.outcome import Check, Estimates
 from hwflow.build.checking.stages import pass_stages
 from hwflow.costs import clock_mhz
@@ -44,23 +44,30 @@ def check_recipe(
     """
     import onnx
 
+    from hwflow.compress.quantize.tracing import made_of_brevitas
     from hwflow.exchange.export import export, export_qonnx
     from hwflow.exchange.importing.importer import normalised
     from hwflow.host.input_codes import input_code
 
     passed = pass_stages(recipe, board, data, model, base)
-    quantizing = next((stage for stage in recipe.stages if stage.quantizes), None)
-    if quantizing is None:
+    if not recipe.is_exported:
         return _ended(recipe, board, passed, NOT_QUANTIZED)
+    if not recipe.stages and not made_of_brevitas(model):
+        raise RequestError(
+            "the network has no quantized layers, and no stage gives it some",
+            hint="add a stage, for example `stages: [{kind: quantize, epochs: 0}]`",
+        )
     _check_request(recipe, board, data.classes)
-    ends = quantizing.why_export_ends
+    ends = recipe.why_export_ends
     with _refusing(f"set target: export in stage quantize, and the build ends with {FILES}"):
         if ends is not None:
             export(passed.model, data.shape, folder)
             return _ended(recipe, board, passed, ends)
         _check_quantized_parts(passed.model)
         network = normalised(onnx.load(str(export_qonnx(passed.model, data.shape, folder)))).model
-        accelerator = lower_and_fold(network, input_code(data), recipe.hardware, None, board, base)
+        division = divided(network, input_code(data), recipe.hardware, None)
+    with _refusing(None):
+        accelerator = folded(division, recipe.hardware, None, board, base)
     return _goes_on(recipe, board, accelerator, passed)
 
 
@@ -85,9 +92,8 @@ def check_model_file(recipe: Recipe, board: Board, base: Path) -> Check:
     _check_request(recipe, board, data.classes)
     normal = imported.normal
     with _refusing(None):
-        accelerator = lower_and_fold(
-            normal.model, input_code(data), recipe.hardware, normal.top_k, board, base
-        )
+        division = divided(normal.model, input_code(data), recipe.hardware, normal.top_k)
+        accelerator = folded(division, recipe.hardware, normal.top_k, board, base)
     return _goes_on(recipe, board, accelerator)
 
 

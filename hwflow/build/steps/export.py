@@ -6,11 +6,10 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from hwflow.build.causes import origin_causes
+from hwflow.build.causes import network_causes
 from hwflow.build.request import Request
 from hwflow.engine.pipeline import Context, Step
 from hwflow.facts.exported import ExportFacts
-from hwflow.recipe import StageSettings
 
 # Samples on which the trained network and its exports are compared.
 AGREEMENT_SAMPLES = 256
@@ -22,7 +21,10 @@ def step(request: Request) -> Step:
         "export",
         "export",
         partial(run, request),
-        settings=[origin_causes(request), _quantization(request).why_export_ends],
+        settings=[
+            network_causes(request, len(request.recipe.stages)),
+            request.recipe.why_export_ends,
+        ],
         after=tuple(request.recipe.stage_names),
         base=request.base,
     )
@@ -42,13 +44,8 @@ def run(request: Request, folder: Path, context: Context) -> ExportFacts:
     exported = export(model, data.shape, folder)
     inputs = data.floats(data.validation)[:AGREEMENT_SAMPLES]
     return ExportFacts(
-        ends=_quantization(request).why_export_ends,
+        ends=request.recipe.why_export_ends,
         **asdict(check_agreement(model, exported, inputs)),
         qonnx_skipped=exported.qonnx_skipped,
         qcdq_skipped=exported.qcdq_skipped,
     )
-
-
-def _quantization(request: Request) -> StageSettings:
-    """The stage that makes the network one that can be exported."""
-    return next(stage for stage in request.recipe.stages if stage.quantizes)

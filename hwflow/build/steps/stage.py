@@ -7,7 +7,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from hwflow.build.causes import stage_causes
+from hwflow.build.causes import network_causes
 from hwflow.build.request import Request, repetition_folder
 from hwflow.costs import layer_shapes, network_costs, recipe_target
 from hwflow.engine.artifacts import write_whole
@@ -32,7 +32,7 @@ def steps(request: Request, repetition: int) -> list[Step]:
                 stage_folder.replace("/", "-"),
                 stage_folder,
                 partial(run, request, index, repetition),
-                settings=[stage_causes(request, index), repetition],
+                settings=[network_causes(request, index + 1), repetition],
                 after=tuple(step.name for step in stage_steps),
                 base=request.base,
             )

@@ -17,6 +17,7 @@ from torch import fx, nn
 
 from hwflow.compress.quantize.bias_correction import correct_biases
 from hwflow.compress.quantize.learned_rounding import learn_rounding
+from hwflow.compress.quantize.tracing import made_of_brevitas
 from hwflow.compress.quantize.values import unquantized
 from hwflow.compress.stage import StageContext
 from hwflow.data import Dataset, Split
@@ -77,6 +78,12 @@ def calibrate(model: nn.Module, batches: Sequence[torch.Tensor]) -> None:
             model(batch)
         readers.widen()
     model(batches[0])  # Scales of weights that are parameters are set by their first use.
+
+
+def has_scales(model: nn.Module) -> bool:
+    """Whether a network is quantized and has seen data: the scales of its activations are set."""
+    scalings = [m for m in model.modules() if isinstance(m, ParameterFromRuntimeStatsScaling)]
+    return made_of_brevitas(model) and all(s.counter > s.collect_stats_steps for s in scalings)
 
 
 class _Readings:

@@ -162,7 +162,7 @@ class _Pass:
             return True
         if is_transparent(self.traced, node) or is_max_pool(self.traced, node):
             return self.quantized.get(source(node), False)
-        if called(node):
+        if called(node) or node.op == "output":
             self._real_operands(node)
         return False
 

@@ -12,7 +12,12 @@ from torch import nn
 
 from hwflow.compress.distillation import objective_for
 from hwflow.compress.quantize.accumulator import check_accumulators, check_room
-from hwflow.compress.quantize.calibration import calibrate, check_rounding, post_train
+from hwflow.compress.quantize.calibration import (
+    calibrate,
+    check_rounding,
+    has_scales,
+    post_train,
+)
 from hwflow.compress.quantize.equalization import equalize
 from hwflow.compress.quantize.equivalence import check_equal, with_relus
 from hwflow.compress.quantize.graph import quantize_network
@@ -94,9 +99,9 @@ class QuantizeStage:
     def run(self, model: nn.Module, settings: Quantize, context: StageContext) -> StageOutcome:
         """Quantize, calibrate, train, and measure on validation and test."""
         post_training = settings.post_training
-        if post_training is None and settings.epochs == 0:
-            post_training = PostTraining()
         form = form_of(model, settings)
+        if post_training is None and settings.epochs == 0 and not has_scales(model):
+            post_training = PostTraining()
         structure: dict[str, Any] = {"form": form, "shape": list(context.data.shape)}
         if form == "graph":
             if post_training is not None and post_training.equalize:

@@ -69,6 +69,12 @@ def _check_axis(node: Node, shape: tuple[int, ...], default: int, one: bool) -> 
         default: the axis, if the node does not say.
         one: whether it is along that axis alone, not along all from it on.
     """
+    if sum(size > 1 for size in shape) > 1:
+        raise node.refusal(
+            f"{node.kind} is supported at the end of a network only, of (1, classes), and this is"
+            f" of {shape}",
+            f"leave {node.kind} out of the middle of the network",
+        )
     axis = int(node.attributes.get("axis", default)) % len(shape)
     labels = shape[axis] if one else int(np.prod(shape[axis:]))
     if labels != int(np.prod(shape)):

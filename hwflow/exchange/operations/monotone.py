@@ -33,6 +33,14 @@ def _rising(t: Translation, node: Node) -> Activation:
     return translate(t, node)
 
 
+def _falls_nowhere(t: Translation, node: Node) -> Activation:
+    """The same, its slope below 0 no fall."""
+    slope = float(node.attributes.get("alpha", 0.01))
+    if slope < 0:
+        raise node.refusal(f"LeakyRelu with the slope {slope:g} falls", "use a slope >= 0")
+    return translate(t, node)
+
+
 def _prelu(t: Translation, node: Node) -> Activation:
     """The same, its slopes by channel."""
     if node.inputs[1] not in t.constants:
@@ -116,7 +124,7 @@ OPERATIONS = (
         ("LeakyRelu",),
         reads=frozenset({"alpha"}),
         idle=IDLE,
-        translate=translate,
+        translate=_falls_nowhere,
         evaluate=_leaky_relu,
         lowering="monotone",
         batching=EACH,

@@ -5,6 +5,7 @@ import json
 import onnx
 import pytest
 from click.testing import CliRunner
+from torch import nn
 
 from hwflow import cli, networks
 from hwflow.board import Resources
@@ -201,3 +202,41 @@ def test_errors_of_the_check_are_hwflows(check):
     with pytest.raises(HwflowError) as caught:
         check(TRAIN, QUANTIZE, top_k=11)
     assert caught.value.exit_code == 2
+
+
+BREVITAS = """
+import brevitas.nn as qnn
+import torch
+from torch import nn
+
+def network(shape, classes):
+    torch.manual_seed(3)
+    layers = nn.Sequential(
+        nn.Flatten(),
+        qnn.QuantIdentity(bit_width=8, return_quant_tensor=True),
+        qnn.QuantLinear(64, 12, bias=False, weight_bit_width=4),
+        qnn.QuantReLU(bit_width=4, return_quant_tensor=True),
+        qnn.QuantLinear(12, classes, bias=False, weight_bit_width=4),
+    )
+    layers(torch.rand(200, *shape))
+    return layers
+"""
+
+
+def quantized_already(folder, *stages):
+    (folder / "net.py").write_text(BREVITAS)
+    (folder / "net.yaml").write_text(
+        "data: {name: digits}\nnetwork: {python: 'net.py:network'}\n"
+        f"stages: {json.dumps(list(stages))}\n"
+    )
+    return load_recipe(str(folder / "net.yaml")).recipe
+
+
+def test_a_network_that_is_quantized_already_needs_no_stage(finn, tmp_path, check):
+    recipe = quantized_already(tmp_path)
+    data = load(recipe.data, 0, tmp_path)
+    model = networks.build(recipe.network, data.shape, data.classes, 0, tmp_path)
+    found = check_recipe(recipe, PYNQ, data, model, tmp_path, tmp_path)
+    assert {layer.name for layer in found.layers} >= {"2", "2_thresholds", "4"}
+    with pytest.raises(RequestError, match="no quantized layers, and no stage gives it some"):
+        check_recipe(recipe, PYNQ, data, nn.Sequential(nn.Flatten()), tmp_path, tmp_path)

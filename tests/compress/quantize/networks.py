@@ -168,6 +168,12 @@ def averages():
     )
 
 
+def ends_in_average():
+    """Classes are channels, averaged over the image, as in networks in networks."""
+    layers = [*unit(1, 8), nn.Conv2d(8, 10, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    return nn.Sequential(*layers)
+
+
 TAKEN = {
     "averages": averages,
     "chain": chain,
@@ -177,4 +183,5 @@ TAKEN = {
     "dense": Dense,
     "pool_first": pool_first,
     "factors": factors,
+    "ends_in_average": ends_in_average,
 }

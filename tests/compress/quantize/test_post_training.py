@@ -2,6 +2,7 @@
 
 import copy
 
+import brevitas.nn as qnn
 import numpy as np
 import pytest
 import torch
@@ -409,3 +410,33 @@ def test_progress_is_told(mlp, data, tmp_path):
     assert said[0] == "calibrating"
     assert sum(text.startswith("learning to round ") for text in said) == 3
     assert said[-1] == "correcting biases"
+
+
+def brevitas_network():
+    return nn.Sequential(
+        nn.Flatten(),
+        qnn.QuantIdentity(bit_width=8, return_quant_tensor=True),
+        qnn.QuantLinear(64, 16, bias=False, weight_bit_width=4),
+        qnn.QuantReLU(bit_width=4, return_quant_tensor=True),
+        qnn.QuantLinear(16, 10, bias=False, weight_bit_width=4),
+    )
+
+
+def test_a_network_that_was_trained_quantized_is_taken_as_it_is(data, context):
+    torch.manual_seed(1)
+    first = trained(brevitas_network(), data, context.folder)
+    network = brevitas_network()
+    network.load_state_dict(first.state_dict())
+    inputs = torch.from_numpy(data.floats(data.test))
+    wanted = network.eval()(inputs)
+    outcome = STAGES["quantize"].run(network, quantize(), context)
+    assert torch.equal(outcome.model(inputs), wanted)
+
+
+def test_one_that_has_seen_no_data_is_calibrated(data, context):
+    torch.manual_seed(1)
+    network = brevitas_network()
+    before = network.eval()(torch.from_numpy(data.floats(data.test)))
+    outcome = STAGES["quantize"].run(network, quantize(), context)
+    after = outcome.model(torch.from_numpy(data.floats(data.test)))
+    assert not torch.allclose(before, after)

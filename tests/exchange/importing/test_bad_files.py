@@ -229,6 +229,18 @@ def behind_softmax():
     return file.model(file.add("MatMul", x, file.weights(4, 4)), 1, 4)
 
 
+def falling():
+    file, x = good(8)
+    x = file.add("LeakyRelu", file.add("MatMul", x, file.weights(8, 4)), alpha=-0.2)
+    return file.model(file.add("MatMul", file.quant(x, 0.125, 4.0), file.weights(4, 4)), 1, 4)
+
+
+def softmax_of_an_image():
+    file, x = good(2, 4, 4)
+    x = file.quant(file.add("Softmax", x, axis=1), 0.125, 4.0)
+    return file.model(file.add("GlobalAveragePool", x), 1, 2, 1, 1)
+
+
 def unflattened():
     file, x = good(2, 4, 4)
     return file.model(file.add("MatMul", x, file.weights(4, 4)), 1, 2, 4, 4)
@@ -299,6 +311,8 @@ def training():
         (products, ["Mul1: Mul of two activations is not supported"]),
         (segmentation, ["the output tConv2 has the shape (1, 4, 4, 4)", "classifiers"]),
         (one_output, ["is a single number", "at least two"]),
+        (falling, ["LeakyRelu3: LeakyRelu with the slope -0.2 falls", "slope >= 0"]),
+        (softmax_of_an_image, ["Softmax1: Softmax is supported at the end of a network only"]),
         (
             behind_softmax,
             ["Softmax3: Softmax is supported at the end of a network only, and Mul4 (Mul)"],
