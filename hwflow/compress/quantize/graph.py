@@ -134,7 +134,10 @@ class _Pass:
             elif is_average(module):
                 settings = self.policies.of_activation(place(node))
                 quantizer = signed_activation(settings, settings.pool_bits)
-                self._insert_after(node, f"{node.name}_quantizer", quantizer)
+                name = f"{node.name}_quantizer"
+                if hasattr(self.traced, name):  # What goes into the pool has it.
+                    name = f"{node.name}_output_quantizer"
+                self._insert_after(node, name, quantizer)
 
     def _visit(self, node: fx.Node, module: nn.Module | None) -> bool:
         """Quantize one call; tells whether what comes out of it is quantized."""

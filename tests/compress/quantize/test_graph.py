@@ -218,3 +218,23 @@ def test_a_shared_quantizer_is_calibrated_for_the_wider_of_its_values():
     calibrate(model, [SAMPLES[:32], SAMPLES[32:]])
     greatest = 127 * model.add_quantizer.act_quant.scale()
     assert torch.isclose(greatest, 8 * SAMPLES.amax(), rtol=0.02)
+
+
+class SumIntoAverage(nn.Module):
+    """A sum, which is quantized before the average pool, whose output is quantized too."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.other = nn.Conv2d(1, 4, 3), nn.Conv2d(1, 4, 3)
+        self.pool, self.last = nn.AdaptiveAvgPool2d(1), nn.Linear(4, 10)
+
+    def forward(self, x):
+        return self.last(self.pool(self.one(x) + self.other(x)).flatten(1))
+
+
+def test_what_goes_into_an_average_and_what_comes_out_have_quantizers_of_their_own():
+    settings = Quantize(kind="quantize", activation_bits=4, pool_bits=7)
+    structure = {"bits": 8, "signed": True, "limit": 1.0, "shape": SHAPE}
+    made = quantize_network(SumIntoAverage(), settings, structure)
+    pool = [m for name, m in made.named_children() if name.startswith("pool_")]
+    assert sorted(int(m.act_quant.bit_width()) for m in pool) == [4, 7]
