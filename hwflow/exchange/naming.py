@@ -17,7 +17,7 @@ from typing import Any
 import onnx
 from torch import fx, nn
 
-from hwflow.compress.quantize.tracing import is_size, place, source, trace
+from hwflow.compress.quantize.tracing import is_size, path_of, source, trace
 from hwflow.errors import RequestError
 from hwflow.exchange.operations import operation_of
 
@@ -84,7 +84,7 @@ def _is_of_sizes(node: fx.Node) -> bool:
 def call_name(node: fx.Node) -> str:
     """The path of the module that a call is, or was before it was quantized; of a function, its
     name behind the path of the module that calls it."""
-    own = place(node)
+    own = path_of(node)
     if node.op != "call_module" and own == node.name:
         own = str(getattr(node.target, "__name__", node.target))
     stack = node.meta.get("nn_module_stack") or {}

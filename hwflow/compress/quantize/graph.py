@@ -36,7 +36,7 @@ from hwflow.compress.quantize.tracing import (
     is_relu,
     is_transparent,
     module_of,
-    place,
+    path_of,
     source,
     trace,
     upwards,
@@ -132,7 +132,7 @@ class _Pass:
             if group is not None and node in group.values:
                 self._insert_after(node, group.name, self._shared(group))
             elif is_average(module):
-                settings = self.policies.of_activation(place(node))
+                settings = self.policies.of_activation(path_of(node))
                 quantizer = signed_activation(settings, settings.pool_bits)
                 name = f"{node.name}_quantizer"
                 if hasattr(self.traced, name):  # What goes into the pool has it.
@@ -157,7 +157,7 @@ class _Pass:
             return False
         if getattr(module, "divisor_override", None) is not None:
             raise RequestError(
-                f"layer {place(node)}: an average pool with divisor_override is not exportable",
+                f"layer {path_of(node)}: an average pool with divisor_override is not exportable",
                 hint="leave it out, and scale what comes after",
             )
         if isinstance(module, nn.Sigmoid | nn.Tanh):
@@ -204,14 +204,14 @@ class _Pass:
         clips = isinstance(module, nn.ReLU6) or node.target is nn.functional.relu6
         clip = RELU6 if clips else None
         group = self.sharing.group(node)
-        settings = self.policies.of_activation(place(node))
+        settings = self.policies.of_activation(path_of(node))
         if group is not None and not group.signed:
             self._call(node, group.name, relu_activation(settings, clip=clip))
         else:
             self._call(node, f"{node.name}_quantizer", relu_activation(settings, clip=clip))
 
     def _squash(self, node: fx.Node, module: nn.Module) -> None:
-        settings = self.policies.of_activation(place(node))
+        settings = self.policies.of_activation(path_of(node))
         sigmoid = isinstance(module, nn.Sigmoid)
         bits = settings.activation_bits if sigmoid else settings.negative_bits
         quantizer = activation_quantizer(settings, bits, signed=not sigmoid)
@@ -222,7 +222,7 @@ class _Pass:
     def _call(self, node: fx.Node, name: str, module: nn.Module) -> None:
         """Let a node call a quantizer, which others may call too."""
         self._add(name, module)
-        node.meta[PLACE] = place(node)
+        node.meta[PLACE] = path_of(node)
         node.op, node.target = "call_module", name
         node.args, node.kwargs = (source(node),), {}
 
@@ -245,7 +245,7 @@ class _Pass:
         self.quantized[shared] = self.derived[shared] = True
 
     def _shared(self, group: Group) -> nn.Module:
-        return signed_activation(self.policies.of_activation(place(group.values[0])))
+        return signed_activation(self.policies.of_activation(path_of(group.values[0])))
 
     # ---------------------------------------------------------------- quantizers in between
 
@@ -274,7 +274,7 @@ class _Pass:
         if is_first and "limit" in self.structure:
             options = {key: self.structure[key] for key in ("bits", "signed", "limit")}
             return "input_quantizer", input_quantizer(self.policies.settings, **options)
-        settings = self.policies.of_activation(place(node))
+        settings = self.policies.of_activation(path_of(node))
         return f"{node.name}_quantizer", signed_activation(settings)
 
     def _insert_after(self, node: fx.Node, name: str, quantizer: nn.Module) -> None:

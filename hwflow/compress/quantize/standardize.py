@@ -19,7 +19,7 @@ from hwflow.compress.quantize.tracing import (
     is_max_pool,
     is_relu,
     module_of,
-    place,
+    path_of,
     source,
 )
 from hwflow.compress.quantize.windows import covers, note_shapes
@@ -59,7 +59,7 @@ def _call(traced: fx.GraphModule, node: fx.Node, module: nn.Module) -> None:
     """Let a node call a module on its first input."""
     name = f"{node.name}_module"
     traced.add_submodule(name, module)
-    node.meta[PLACE] = place(node)
+    node.meta[PLACE] = path_of(node)
     node.op, node.target = "call_module", name
     node.args, node.kwargs = (source(node),), {}
 
@@ -84,7 +84,7 @@ def _arguments(
         if name not in names and (name not in without or value != without[name]):
             function = getattr(node.target, "__name__", str(node.target))
             raise RequestError(
-                f"{place(node)}: {function} with {name}={value} is not supported",
+                f"{path_of(node)}: {function} with {name}={value} is not supported",
                 hint=f"leave {name} out",
             )
     return {name: value for name, value in values.items() if name in names}

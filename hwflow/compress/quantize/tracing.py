@@ -98,7 +98,7 @@ def module_of(traced: fx.GraphModule, node: fx.Node) -> nn.Module | None:
     return traced.get_submodule(str(node.target)) if node.op == "call_module" else None
 
 
-def place(node: fx.Node) -> str:
+def path_of(node: fx.Node) -> str:
     """What a call is named by: the path of its module, or of that which it replaced, else the
     node's name."""
     if PLACE in node.meta:
