@@ -119,6 +119,7 @@ def _to_qonnx(model: nn.Module, example: torch.Tensor, file: Path) -> str | None
         onnx.save(exported, str(file))
         cleanup(str(file), out_file=str(file))
         cleaned = onnx.load(str(file))
+        _rename_repeated(exported, cleaned)
         name_nodes(cleaned, names)
         onnx.save(cleaned, str(file))
     except OSError:  # It is the disk that refuses.
@@ -127,6 +128,19 @@ def _to_qonnx(model: nn.Module, example: torch.Tensor, file: Path) -> str | None
         file.unlink(missing_ok=True)
         return _said(error)
     return None
+
+
+def _rename_repeated(exported: onnx.ModelProto, cleaned: onnx.ModelProto) -> None:
+    """Give operands that a node has twice, as in x + x, one name again: qonnx's clean-up renames
+    the first of them only."""
+    known = {value.name for value in cleaned.graph.input}
+    known |= {tensor.name for tensor in cleaned.graph.initializer}
+    known |= {name for node in cleaned.graph.node for name in node.output}
+    for node in cleaned.graph.node:
+        for index, name in enumerate(node.input):
+            if name and name not in known:
+                before = next(list(n.input) for n in exported.graph.node if name in n.input[1:])
+                node.input[index] = node.input[before.index(name)]
 
 
 def _said(error: Exception) -> str:

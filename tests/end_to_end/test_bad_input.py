@@ -140,7 +140,7 @@ def test_a_folding_file_that_is_not_there_is_refused_before_training(tmp_path):
     text = RECIPE + "hardware: {folding: fold.yaml}\n"
     code, message = refusal(tmp_path, "build", write(tmp_path, text), "--board", "pynq-z2")
     assert code == 2
-    assert "fold.yaml: No such file" in message
+    assert "fold.yaml: no such file" in message
 
 
 def test_without_a_compiler_the_build_and_the_doctor_say_so(tmp_path):

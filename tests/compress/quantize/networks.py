@@ -168,6 +168,20 @@ def averages():
     )
 
 
+class MeetsItself(nn.Module):
+    """Values that are added to themselves, and beside themselves."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 8, 3), nn.Conv2d(8, 8, 3)
+        self.head = nn.Sequential(*head(16))
+
+    def forward(self, x):
+        x = F.relu(self.first(x))
+        x = F.relu(self.second(x + x))
+        return self.head(torch.cat([x, x], 1))
+
+
 def ends_in_average():
     """Classes are channels, averaged over the image, as in networks in networks."""
     layers = [*unit(1, 8), nn.Conv2d(8, 10, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
@@ -184,4 +198,5 @@ TAKEN = {
     "pool_first": pool_first,
     "factors": factors,
     "ends_in_average": ends_in_average,
+    "meets_itself": MeetsItself,
 }

@@ -75,7 +75,8 @@ def test_every_layer_sees_integers_and_every_join_one_scale(name):
         assert torch.allclose(codes, codes.round(), atol=1e-3)
         assert value.bit_width <= 8
     assert all(torch.equal(scales[0], scale) for scales in joins for scale in scales)
-    assert len(joins) == {"residual": 3, "pre_activation": 2, "dense": 3}.get(name, 0)
+    wanted = {"residual": 3, "pre_activation": 2, "dense": 3, "meets_itself": 2}
+    assert len(joins) == wanted.get(name, 0)
 
 
 @pytest.mark.parametrize("name", TAKEN)

@@ -59,7 +59,7 @@ def test_what_meets_has_one_quantizer_and_layers_see_codes(name):
             joins += node.target in JOINS
             layers += module is not None
     assert layers == sum(isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d) for m in traced.modules())
-    assert (joins > 0) == (name in {"residual", "pre_activation", "dense"})
+    assert (joins > 0) == (name in {"residual", "pre_activation", "dense", "meets_itself"})
 
 
 @pytest.mark.parametrize("name", TAKEN)
