@@ -73,7 +73,9 @@ def _check_origin(recipe: Recipe, source: Source) -> None:
     """See that the recipe has a model file, or else data, a network and stages."""
     parts = {"data": recipe.data, "network": recipe.network, "stages": recipe.stages}
     if recipe.model is None:
-        missing = [key for key, part in parts.items() if not part and key not in source.data]
+        if "stages" in source.data:  # None of them, [], is a choice.
+            del parts["stages"]
+        missing = [key for key, part in parts.items() if not part]
         if missing:
             location = source.place(())
             text = [f"{location}: the key `{key}` is missing" for key in missing]

@@ -232,3 +232,10 @@ def test_wrong_distillation_is_named(tmp_path, distillation, says):
     message = refusal(tmp_path, text)
     assert "net.yaml:10: " in message
     assert says in message
+
+
+def test_a_network_that_is_null_is_missing_and_no_stages_are_a_choice(tmp_path):
+    text = "data: {name: digits}\nnetwork: null\nstages: []\n"
+    message = refusal(tmp_path, text)
+    assert "`network` is missing" in message
+    assert "stages" not in message
