@@ -174,12 +174,12 @@ def verify_run(
         except HwflowError as error:
             problem = error
         else:
-            took = time.monotonic() - begin
+            took, extent = time.monotonic() - begin, facts.extent
             if before is not None:
                 facts = facts.grown(before.read(VerificationFacts))
             records["sim"] = StepRecord("sim", "sim", facts.model_dump(mode="json"), took, {}, {})
             problem = _verdict(request, records)
-            on_event(Event("finished", "verify", seconds=took))
+            on_event(Event("finished", "verify", extent, took))
         return _conclude(request, records, started, problem)
 
 

@@ -112,7 +112,7 @@ class _Row:
         if event.kind == "started":
             self.started = time.monotonic()
         self.state, self.seconds = event.kind, event.seconds
-        self.note = "cached" if event.kind == "cached" else ""
+        self.note = "cached" if event.kind == "cached" else event.text * (event.kind == "finished")
 
     def cells(self) -> tuple[RenderableType, ...]:
         if self.state == "started":

@@ -73,6 +73,15 @@ class VerificationFacts(Facts):
     rtl: tuple[RtlExecution, ...] = ()
     performance: Performance | None = None
 
+    @property
+    def extent(self) -> str:
+        """On how much executions were compared, in words."""
+        words = f"emulator on {self.emulator.samples:,} samples"
+        if self.rtl:
+            frames = f"{self.rtl[0].samples:,} frames under {len(self.rtl)} stall patterns"
+            words += f", RTL on {frames}"
+        return words
+
     def grown(self, earlier: VerificationFacts) -> VerificationFacts:
         """These facts, or, where nothing differs in them, earlier ones of the same accelerator that
         are of more samples."""

@@ -127,6 +127,7 @@ def test_the_same_command_again_does_nothing(place, run_dir, report):
 def test_verify_checks_as_many_frames_as_asked_and_the_report_keeps_the_most(place, run_dir):
     result = run("verify", run_dir, "--samples", "40", "--json", cwd=place)
     assert result.code == 0, result.err
+    assert "emulator on 359 samples, RTL on 40 frames under 3 stall patterns" in result.err
     rtl = json.loads(result.out)["verification"]["rtl"]
     assert (rtl["samples"], rtl["mismatches"]) == (359, 0)
     relative = run("verify", run_dir.relative_to(place), "--on", "emulator", cwd=place)

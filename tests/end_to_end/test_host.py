@@ -92,6 +92,7 @@ def test_a_run_verifies_again(place, run_dir):
     result = run("verify", run_dir, "--samples", 5, "--json", cwd=place)
     assert result.code == 0, result.err
     report = json.loads(result.out)
+    assert "RTL on 5 frames under 3 stall patterns" in result.err
     assert report["host"]["tail"]["file"] == "dataflow/host/tail.onnx"
     assert (report["verification"]["rtl"]["samples"], report["problem"]) == (40, None)
 
