@@ -15,7 +15,10 @@ Column = tuple[str, Callable[[Report], object]]
 def _resource(name: str) -> Callable[[Report], object]:
     def value(report: Report) -> object:
         used = used_resources(report)
-        return "" if used is None else getattr(used, name)
+        estimated = report.hardware is not None and report.hardware.resources.synthesis is None
+        if used is None or (name == "ff" and estimated):  # Nothing estimates flip-flops.
+            return ""
+        return getattr(used, name)
 
     return value
 

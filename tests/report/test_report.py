@@ -195,6 +195,17 @@ def test_runs_are_compared_in_one_table_and_one_picture():
     assert len(json.loads(FORMATS["json"](reports))) == 3
 
 
+def test_flip_flops_that_nothing_estimates_are_unknown_not_none():
+    whole = report()
+    table = whole.hardware.resources
+    estimate = table.model_copy(update={"synthesis": None, "estimate": table.synthesis})
+    hardware = whole.hardware.model_copy(update={"resources": estimate})
+    (row,) = csv.DictReader(
+        io.StringIO(FORMATS["csv"]([whole.model_copy(update={"hardware": hardware})]))
+    )
+    assert (row["lut"], row["ff"]) == ("200", "")
+
+
 SEEDS = {"values": [0.9, 0.91, 0.95], "mean": 0.92, "low": 0.8543, "high": 0.9857}
 
 
