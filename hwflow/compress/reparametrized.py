@@ -20,7 +20,8 @@ def plain_weights(model: nn.Module) -> nn.Module:
     weight norm, spectral norm and `torch.nn.utils.prune`, are replaced by what they compute now.
 
     Args:
-        model: left as it is; returned itself where it has nothing of that kind.
+        model: keeps its values; what hooks computed last loses its gradient. Returned itself where
+            it has nothing of that kind.
     """
     if not any(_computed(module) for module in model.modules()):
         return model

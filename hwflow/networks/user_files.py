@@ -173,7 +173,8 @@ _hooks: list[Any] = []
 def files_read(folder: Path) -> Iterator[set[Path]]:
     """Note which of the user's files are read, as modules or in any other way.
 
-    Libraries that open files outside of Python go unnoticed, as that of HDF5, but for safetensors.
+    Libraries that open files outside of Python go unnoticed, as that of HDF5. Of safetensors, what
+    the user's code calls is noted (`safetensors.torch.load_file`, `safe_open`).
 
     Args:
         folder: the recipe's; where networks are imported from other folders, these count too.

@@ -5,7 +5,7 @@ import warnings
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
 from hwflow.compress import STAGES
@@ -106,7 +106,7 @@ def calling(function):
             self.conv, self.linear = nn.Conv2d(1, 4, 3, padding=1), nn.Linear(64, 10)
 
         def forward(self, x):
-            return self.linear(function(self, F.relu(self.conv(x))).flatten(1))
+            return self.linear(function(self, functional.relu(self.conv(x))).flatten(1))
 
     return Network().eval()
 
@@ -114,11 +114,13 @@ def calling(function):
 @pytest.mark.parametrize(
     "function",
     [
-        lambda net, x: F.max_pool2d(F.dropout(x, 0.5, training=False), 2),
-        lambda net, x: F.max_pool2d(F.dropout2d(x, 0.5, net.training), 2),
-        lambda net, x: F.max_pool2d(F.dropout(x, p=0.3, training=net.training, inplace=False), 2),
-        lambda net, x: F.avg_pool2d(x, 2, None, 0, False, True, None),
-        lambda net, x: F.max_pool2d(input=x, kernel_size=2, return_indices=False),
+        lambda net, x: functional.max_pool2d(functional.dropout(x, 0.5, training=False), 2),
+        lambda net, x: functional.max_pool2d(functional.dropout2d(x, 0.5, net.training), 2),
+        lambda net, x: functional.max_pool2d(
+            functional.dropout(x, p=0.3, training=net.training, inplace=False), 2
+        ),
+        lambda net, x: functional.avg_pool2d(x, 2, None, 0, False, True, None),
+        lambda net, x: functional.max_pool2d(input=x, kernel_size=2, return_indices=False),
     ],
 )
 def test_arguments_of_functions_are_read(function):
@@ -129,9 +131,9 @@ def test_arguments_of_functions_are_read(function):
 @pytest.mark.parametrize(
     ("function", "says"),
     [
-        (lambda net, x: F.avg_pool2d(x, 2, divisor_override=3), "divisor_override"),
-        (lambda net, x: F.avg_pool2d(x, 2, 2, 0, False, True, 3), "divisor_override"),
-        (lambda net, x: F.max_pool2d(torch.sigmoid(x, out=None), 2), "out=None"),
+        (lambda net, x: functional.avg_pool2d(x, 2, divisor_override=3), "divisor_override"),
+        (lambda net, x: functional.avg_pool2d(x, 2, 2, 0, False, True, 3), "divisor_override"),
+        (lambda net, x: functional.max_pool2d(torch.sigmoid(x, out=None), 2), "out=None"),
     ],
 )
 def test_arguments_that_a_layer_has_no_place_for_are_refused(function, says):
@@ -142,8 +144,10 @@ def test_arguments_that_a_layer_has_no_place_for_are_refused(function, says):
 @pytest.mark.parametrize(
     "function",
     [
-        lambda net, x: F.max_pool2d(2 * x if net.training else x, 2),
-        lambda net, x: F.max_pool2d(F.dropout(x), 2),  # it drops values in evaluation, too
+        lambda net, x: functional.max_pool2d(2 * x if net.training else x, 2),
+        lambda net, x: functional.max_pool2d(
+            functional.dropout(x), 2
+        ),  # it drops values in evaluation, too
     ],
 )
 def test_a_network_that_computes_something_else_in_training_is_refused_with_the_layer(function):
